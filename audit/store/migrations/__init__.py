@@ -1,0 +1,1 @@
+"""Alembic scripts that bring a workspace's database to the newest schema."""
