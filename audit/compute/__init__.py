@@ -1,0 +1,6 @@
+"""What computing needs from the machine: torchvision, devices, seeds and weight files.
+
+`vision` owns the torchvision import, `device` names devices and says what they can do, `seeding`
+derives every random draw from a run's seed, `weights` reads and writes tensors and owns
+``torch.load``.
+"""

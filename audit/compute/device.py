@@ -1,0 +1,121 @@
+"""Devices: which one a name means, how many threads there are, and what pays on which."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audit.errors import InputError
+
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
+
+def resolve(name: str) -> str:
+    """Return the device that a user's word means on this machine.
+
+    Parameters
+    ----------
+    name
+        ``auto`` (the first accelerator, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Returns
+    -------
+    str
+        ``cpu``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    InputError
+        If the word is none of these, or this machine has no such device.
+
+    Examples
+    --------
+    >>> resolve("cpu")
+    'cpu'
+    """
+    kind, _, number = name.partition(":")
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
+    if name == "cpu":
+        return name
+    if name == "mps":
+        if not _has_mps():
+            raise InputError(f"Device 'mps' is not there; this machine has {_known()}.")
+        return name
+    if kind == "cuda" and (number.isdecimal() or name == "cuda"):
+        index = int(number or 0)
+        if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+            raise InputError(f"Device {name!r} is not there; this machine has {_known()}.")
+        return f"cuda:{index}"
+    raise InputError(f"Device {name!r} is not known; use auto, cpu, cuda, cuda:N or mps.")
+
+
+def cpu_threads() -> int:
+    """Return how many CPUs this process may use, at least 1; affinity and quota are respected."""
+    if sys.platform == "linux":
+        allowed = len(os.sched_getaffinity(0))
+        try:
+            quota, period = _CGROUP_LIMIT.read_text().split()
+        except (OSError, ValueError):
+            return max(1, allowed)
+        return max(1, allowed if quota == "max" else min(allowed, int(quota) // int(period)))
+    return os.cpu_count() or 1
+
+
+def bfloat16_pays(device: str) -> bool:
+    """Tell whether the device multiplies bfloat16 in hardware, so that it is faster than float32.
+
+    A CPU with AVX-512 but without its bfloat16 instructions emulates them and gains nothing.
+    """
+    if device.startswith("cuda"):
+        return torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)
+    if device != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    # Private names, but the only ones there are; where torch has none, float32 is the safe answer.
+    probes = (
+        getattr(torch.cpu, "_is_avx512_bf16_supported", None),
+        getattr(torch.cpu, "_is_amx_tile_supported", None),
+    )
+    has_instructions = any(probe is not None and probe() for probe in probes)
+    return has_instructions and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+def describe() -> dict[str, Any]:
+    """Return what this machine offers to a training, as plain JSON values."""
+    devices = [
+        {
+            "name": f"cuda:{index}",
+            "title": torch.cuda.get_device_name(index),
+            "memory_bytes": torch.cuda.get_device_properties(index).total_memory,
+            "bfloat16": bfloat16_pays(f"cuda:{index}"),
+        }
+        for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
+    if _has_mps():
+        devices.append({"name": "mps", "title": "Apple GPU", "bfloat16": bfloat16_pays("mps")})
+    devices.append(
+        {
+            "name": "cpu",
+            "title": platform.processor() or platform.machine(),
+            "threads": cpu_threads(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "bfloat16": bfloat16_pays("cpu"),
+        }
+    )
+    return {"torch": str(torch.__version__), "default": resolve("auto"), "devices": devices}
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def _known() -> str:
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if _has_mps():
+        names.append("mps")
+    return ", ".join(names)

@@ -1,0 +1,304 @@
+"""The training loop: rows in random order, one update per batch, one observation before each.
+
+It knows neither signals nor disk. It is a generator: progress is iteration, cancelling is closing
+it. Every random draw is derived from the run's seed and the epoch, so a run resumed at an epoch's
+start computes, on a CPU with the same threads, bit for bit what the uninterrupted one would have.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from audit.compute import device as devices
+from audit.compute import seeding
+from audit.errors import InputError, TrainingError
+from audit.records.run import Precision, RunConfig
+from audit.training import batches, networks, schedules
+from audit.training.rows import Rows
+
+Observe = Callable[[Tensor, Tensor], None]
+"""Called once per batch with row numbers (B,) int64 and logits (B, n_outputs) on the device."""
+
+_MOMENTUM = "momentum_buffer"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch that was trained on.
+
+    Parameters
+    ----------
+    epoch, batch
+        Counted from 0.
+    n_epochs, n_batches
+        Of the run, and of each epoch.
+    loss, accuracy
+        Means over the epoch's rows, at its last batch only: training loss in nats, and the fraction
+        of rows, in [0, 1], whose largest logit was the assigned label's.
+    """
+
+    epoch: int
+    batch: int
+    n_epochs: int
+    n_batches: int
+    loss: float | None = None
+    accuracy: float | None = None
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether this was the last batch of its epoch."""
+        return self.batch + 1 == self.n_batches
+
+    @property
+    def fraction(self) -> float:
+        """Part of the run that is done, in (0, 1]."""
+        return (self.epoch + (self.batch + 1) / self.n_batches) / self.n_epochs
+
+
+class Training:
+    """A network, its optimiser and its inputs, ready to train from any epoch.
+
+    Parameters
+    ----------
+    config
+        Frozen settings. The number of CPU threads is the process's business.
+    inputs
+        Images (M, S, S, 3) uint8, possibly memory-mapped, or features (M, D) float32.
+    rows
+        What is trained on which label.
+    observe
+        Called on every training forward, before the update; ``None`` to record nothing.
+    positions
+        Position in the dataset of each input, ascending, (M,) int64; ``None`` where that is 0..M-1.
+
+    Raises
+    ------
+    InputError
+        If inputs and rows do not fit together, or the device is not there.
+    TrainingError
+        If the device's memory is too small.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        inputs: NDArray[np.uint8] | NDArray[np.float32],
+        rows: Rows,
+        observe: Observe | None,
+        *,
+        positions: NDArray[np.int64] | None = None,
+    ) -> None:
+        if len(rows) < 2:
+            raise InputError(f"Training needs at least two rows, got {len(rows)}.")
+        self.config = config
+        self.device = torch.device(devices.resolve(config.device))
+        self._observe = observe
+        self._n_rows = len(rows)
+        entry = _entries(rows.sample, len(inputs), positions)
+        with _memory_in_words(config):
+            self.network = networks.build(
+                config,
+                n_outputs=rows.n_outputs,
+                n_features=inputs.shape[1] if inputs.ndim == 2 else None,
+            ).to(self.device)
+            if inputs.ndim == 4:
+                self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._inputs = batches.prepare(inputs, entry, config=config, device=self.device)
+            label = torch.from_numpy(rows.assigned_label.astype(np.int64))
+            self._assigned_label = label.to(self.device)
+            self._optimizer = self._make_optimizer()
+
+    def epochs(self, start_epoch: int = 0) -> Iterator[Step]:
+        """Train from the start of an epoch to the end of the run.
+
+        Parameters
+        ----------
+        start_epoch
+            First epoch, counted from 0; after `load_state_tensors` the number of finished ones.
+
+        Yields
+        ------
+        Step
+            After each batch. State may be taken at a step that ends an epoch.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no longer finite, or memory runs out.
+        """
+        self.network.train()
+        for epoch in range(start_epoch, self.config.epochs):
+            yield from self._epoch(epoch)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Return weights, batch-norm statistics and momentum; valid between two epochs."""
+        state = {f"network.{name}": t for name, t in self.network.state_dict().items()}
+        for name, parameter in self.network.named_parameters():
+            state[f"momentum.{name}"] = self._optimizer.state[parameter][_MOMENTUM]
+        return state
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from `state_tensors` of an equal training.
+
+        Raises
+        ------
+        TrainingError
+            If the tensors belong to another network.
+        """
+        mine = self.state_tensors()
+        if {n: t.shape for n, t in mine.items()} != {n: t.shape for n, t in tensors.items()}:
+            raise TrainingError("The checkpoint's network does not fit this run's settings.")
+        with torch.no_grad():
+            for name, tensor in mine.items():
+                tensor.copy_(tensors[name])  # in place, which keeps the memory layout as well
+
+    def _make_optimizer(self) -> torch.optim.SGD:
+        optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=self.config.learning_rate,
+            momentum=self.config.momentum,
+            weight_decay=self.config.weight_decay,
+            nesterov=self.config.momentum > 0,
+        )
+        # Zeros from the start compute the same as the optimiser's own late start, and leave one
+        # shape of state for every checkpoint.
+        for parameter in self.network.parameters():
+            optimizer.state[parameter][_MOMENTUM] = torch.zeros_like(parameter)
+        return optimizer
+
+    def _epoch(self, epoch: int) -> Iterator[Step]:
+        config = self.config
+        bounds = batch_bounds(self._n_rows, config.batch_size)
+        n_batches = len(bounds) - 1
+        order = draw_order(self._n_rows, epoch, config)
+        order_on_device = torch.from_numpy(order).to(self.device)
+        self._inputs.start_epoch(epoch)
+        self._reseed_dropout(epoch)
+        loss_sum = torch.zeros((), device=self.device)
+        n_right = torch.zeros((), device=self.device)
+        for batch in range(n_batches):
+            self._set_learning_rate(epoch + (batch + 1) / n_batches)
+            here = slice(bounds[batch], bounds[batch + 1])
+            with _memory_in_words(config):
+                loss, right = self._update(order[here], order_on_device[here])
+            loss_sum += loss * (here.stop - here.start)
+            n_right += right
+            if batch + 1 < n_batches:
+                yield Step(epoch, batch, config.epochs, n_batches)
+        totals = torch.stack([loss_sum, n_right]).tolist()  # the epoch's one wait for the device
+        mean_loss, accuracy = (total / self._n_rows for total in totals)
+        if not math.isfinite(mean_loss):
+            raise TrainingError(
+                f"The loss was no longer finite in epoch {epoch + 1} of {config.epochs}; try a "
+                f"learning rate below {config.learning_rate:g} or a longer warm-up."
+            )
+        yield Step(epoch, n_batches - 1, config.epochs, n_batches, mean_loss, accuracy)
+
+    def _update(self, rows: NDArray[np.int64], rows_on_device: Tensor) -> tuple[Tensor, Tensor]:
+        """Train on one batch; return its mean loss and the number of right rows, not waiting."""
+        inputs = self._inputs.batch(rows, rows_on_device)
+        label = self._assigned_label[rows_on_device]
+        reduced = self.config.precision is Precision.BFLOAT16
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+            logits: Tensor = self.network(inputs)
+        if self._observe is not None:
+            self._observe(rows_on_device, logits.detach())
+        loss = functional.cross_entropy(logits, label, label_smoothing=self.config.label_smoothing)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        with torch.no_grad():
+            return loss.detach(), (logits.argmax(dim=1) == label).sum()
+
+    def _set_learning_rate(self, moment: float) -> None:
+        # The rate at the end of the batch: a warm-up does not begin with a step of zero.
+        rate = schedules.learning_rate(self.config, moment)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _reseed_dropout(self, epoch: int) -> None:
+        config = self.config
+        for position, module in enumerate(self.network.modules()):
+            if isinstance(module, networks.SeededDropout):
+                module.reseed(
+                    seeding.generator(
+                        self.device, config.seed, "dropout", config.probe_part, position, epoch
+                    )
+                )
+
+
+def batch_bounds(n_rows: int, batch_size: int) -> NDArray[np.int64]:
+    """Return where the batches of an epoch begin and end, sizes equal to within one row.
+
+    An even spread leaves no small last batch: batch-norm cannot learn from a single row, and learns
+    badly from a few. No batch has fewer than two rows, even for a batch size of one.
+
+    Parameters
+    ----------
+    n_rows
+        Number of rows, at least 2.
+    batch_size
+        Most rows in a batch.
+
+    Returns
+    -------
+    ndarray
+        Ascending from 0 to `n_rows`, one more than there are batches, int64.
+
+    Examples
+    --------
+    >>> batch_bounds(9, 4).tolist(), batch_bounds(5, 1).tolist()
+    ([0, 3, 6, 9], [0, 2, 5])
+    """
+    n_batches = max(1, min(math.ceil(n_rows / batch_size), n_rows // 2))
+    return np.arange(n_batches + 1, dtype=np.int64) * n_rows // n_batches
+
+
+def draw_order(n_rows: int, epoch: int, config: RunConfig) -> NDArray[np.int64]:
+    """Return the order of the rows in an epoch, (R,) int64; it depends on seed and epoch alone."""
+    draw = seeding.generator("cpu", config.seed, "order", config.probe_part, epoch)
+    return torch.randperm(n_rows, generator=draw).numpy()
+
+
+def _entries(
+    sample: NDArray[np.int64], n_inputs: int, positions: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Return the position in the inputs of each row, (R,) int64."""
+    if positions is None:
+        positions = np.arange(n_inputs, dtype=np.int64)
+    if len(positions) != n_inputs:
+        raise InputError(f"{n_inputs} inputs need as many positions, got {len(positions)}.")
+    entry = np.searchsorted(positions, sample)
+    there = entry < n_inputs
+    there[there] = positions[entry[there]] == sample[there]
+    if not there.all():
+        raise InputError(
+            f"{int((~there).sum())} rows name samples without inputs, "
+            f"the first is sample {int(sample[~there][0])}."
+        )
+    return entry.astype(np.int64)
+
+
+@contextmanager
+def _memory_in_words(config: RunConfig) -> Iterator[None]:
+    """Turn an allocation that failed into a sentence that says what to change."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not (
+            "out of memory" in text or "can't allocate memory" in text
+        ):
+            raise
+        raise TrainingError(
+            f"Memory of {config.device} ran out at batches of {config.batch_size} and images of "
+            f"{config.image_size} pixels; use a smaller --image-size, another --architecture or "
+            f"another --device."
+        ) from error
