@@ -57,6 +57,8 @@ class Job:
         UTC.
     pid
         Process that works on it.
+    run_id
+        The run that it works for, if it works for one.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Job:
     heartbeat_at: datetime | None = None
     finished_at: datetime | None = None
     pid: int | None = None
+    run_id: str | None = None
 
     @property
     def is_over(self) -> bool:
