@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -188,7 +189,7 @@ def connect(url: str | None, file: Path) -> sa.Engine:
         place, json_serializer=to_json_text, connect_args={"timeout": BUSY_SECONDS}
     )
 
-    @sa.event.listens_for(engine, "connect")
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         assert isinstance(connection, sqlite3.Connection)
         # The driver would begin transactions late and deferred; we say ourselves when they begin.
@@ -199,7 +200,7 @@ def connect(url: str | None, file: Path) -> sa.Engine:
         # notice the sync.
         connection.execute("PRAGMA synchronous = FULL")
 
-    @sa.event.listens_for(engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         # A deferred transaction that turns into a writer fails at once if another one wrote first.
         writes = connection.get_execution_options().get("writes", False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import sqlalchemy as sa
+from sqlalchemy import exc
 
 from audit.errors import AuditError, WorkspaceError
 
@@ -66,7 +66,7 @@ def translated(place: Path) -> Iterator[None]:
         if sentence is None:
             raise
         raise WorkspaceError(sentence) from error
-    except sa.exc.DBAPIError as error:
+    except exc.DBAPIError as error:
         sentence = _of_database(str(error.orig), place)
         if sentence is None:
             raise

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from audit.errors import WorkspaceError
 from audit.store import database, locks
@@ -70,7 +71,7 @@ class Workspace:
             _check_writable(path, check_database=database_url is None)
             try:
                 engine = database.connect(database_url, path / _DATABASE)
-            except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+            except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
                 raise WorkspaceError(f"The database URL cannot be used: {error}.") from error
             workspace = cls(path, engine, database_url)
             try:

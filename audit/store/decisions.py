@@ -1,0 +1,344 @@
+"""The log of decisions: appended, never changed; an undo is an event of its own.
+
+Of two decisions about one sample the later stands (by time, then by number); both stay in the log.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from audit.errors import NotFoundError, RefusedError
+from audit.records.decision import Decision, Undo, Verdict
+from audit.store import texts
+from audit.store.database import datasets
+from audit.store.database import decisions as table
+from audit.store.workspace import Workspace
+
+_DECISION, _UNDO = "decision", "undo"
+_MOST_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """A decision of one person that another person's later decision replaced.
+
+    Parameters
+    ----------
+    own
+        What the person decided last.
+    standing
+        The other person's decision, which stands.
+    """
+
+    own: Decision
+    standing: Decision
+
+
+def append(workspace: Workspace, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Store decisions, all or none; what a client sends twice is stored once.
+
+    Parameters
+    ----------
+    workspace
+        Where to.
+    decisions
+        In the order in which they were made; no ``id`` yet.
+
+    Returns
+    -------
+    tuple of Decision
+        As stored, in the same order; for one that was stored before, what was stored then.
+
+    Raises
+    ------
+    InputError
+        If a key, label, name or note cannot be stored.
+    NotFoundError
+        If a dataset does not exist.
+    RefusedError
+        If a client's number was used for an undo before.
+    WorkspaceError
+        If the disk is full or cannot be written.
+    """
+    if not decisions:
+        return ()
+    for decision in decisions:
+        texts.check("text of a decision", _texts(decision))
+    with workspace.writing() as connection:
+        _require_datasets(connection, {decision.dataset_id for decision in decisions})
+        known = _by_sender(connection, decisions)
+        fresh: list[Decision] = []
+        for decision in decisions:
+            sender = _sender(decision)
+            if sender is None or sender not in known:
+                fresh.append(decision)
+            if sender is not None:
+                # A number that occurs twice in one message is stored once, too.
+                known.setdefault(sender, decision)
+        numbers = _insert(connection, [_to_row(decision) for decision in fresh])
+    stored = {
+        id(decision): replace(decision, id=number)
+        for decision, number in zip(fresh, numbers, strict=True)
+    }
+    answers: list[Decision] = []
+    for decision in decisions:
+        sender = _sender(decision)
+        first = decision if sender is None else known[sender]
+        if isinstance(first, Undo):
+            raise RefusedError(
+                f"Client {decision.client} has used its number {decision.sequence} for an undo."
+            )
+        answers.append(stored.get(id(first), first))
+    return tuple(answers)
+
+
+def undo(
+    workspace: Workspace,
+    dataset_id: str,
+    sample_key: str,
+    *,
+    reviewer: str,
+    at: datetime,
+    client: str | None = None,
+    sequence: int | None = None,
+) -> Undo:
+    """Take back the decision that stands for a sample; the one before it stands again.
+
+    Parameters
+    ----------
+    workspace, dataset_id, sample_key
+        The sample.
+    reviewer, at
+        Who, and when.
+    client, sequence
+        As in `Decision`: the same undo sent twice takes back one decision.
+
+    Raises
+    ------
+    NotFoundError
+        If no decision stands for the sample.
+    RefusedError
+        If a client's number was used for a decision before.
+    WorkspaceError
+        If the disk is full or cannot be written.
+    """
+    texts.check("text of an undo", [sample_key, reviewer, client or ""])
+    with workspace.writing() as connection:
+        if client is not None and sequence is not None:
+            query = sa.select(table).where(table.c.client == client, table.c.sequence == sequence)
+            row = connection.execute(query).one_or_none()
+            if row is not None and row.kind != _UNDO:
+                raise RefusedError(
+                    f"Client {client} has used its number {sequence} for a decision."
+                )
+            if row is not None:
+                return _undo(row)
+        standing = _standing(connection, dataset_id, sample_key).get(sample_key)
+        if standing is None:
+            raise NotFoundError(f"There is no decision about {sample_key!r} to undo.")
+        assert standing.id is not None
+        event = Undo(
+            dataset_id=dataset_id,
+            sample_key=sample_key,
+            undoes=standing.id,
+            reviewer=reviewer,
+            decided_at=at,
+        )
+        values = {
+            "kind": _UNDO,
+            "dataset_id": dataset_id,
+            "sample_key": sample_key,
+            "undoes": standing.id,
+            "reviewer": reviewer,
+            "decided_at": at,
+            "client": client,
+            "sequence": sequence,
+        }
+        try:
+            (number,) = _insert(connection, [values])
+        except exc.IntegrityError as error:
+            raise RefusedError(
+                f"Somebody else undid the decision about {sample_key!r} just now."
+            ) from error
+    return replace(event, id=number)
+
+
+def log(
+    workspace: Workspace, dataset_id: str, sample_key: str | None = None
+) -> list[Decision | Undo]:
+    """Return all that was recorded about a dataset, or one sample, in the order of the log."""
+    query = sa.select(table).where(table.c.dataset_id == dataset_id).order_by(table.c.id)
+    if sample_key is not None:
+        query = query.where(table.c.sample_key == sample_key)
+    with workspace.reading() as connection:
+        return [
+            _undo(row) if row.kind == _UNDO else _decision(row) for row in connection.execute(query)
+        ]
+
+
+def current(workspace: Workspace, dataset_id: str) -> dict[str, Decision]:
+    """Return the decision that stands for each decided sample, by its key.
+
+    Returns
+    -------
+    dict
+        Per sample the decision with the greatest time (then number) among those not undone.
+    """
+    with workspace.reading() as connection:
+        return _standing(connection, dataset_id)
+
+
+def last_id(workspace: Workspace, dataset_id: str) -> int | None:
+    """Return the number of the last event about a dataset, ``None`` before the first."""
+    query = sa.select(sa.func.max(table.c.id)).where(table.c.dataset_id == dataset_id)
+    with workspace.reading() as connection:
+        return connection.execute(query).scalar()
+
+
+def superseded_by_others(workspace: Workspace, dataset_id: str, reviewer: str) -> list[Superseded]:
+    """Return a person's own last decisions that another person's later decision replaced.
+
+    Parameters
+    ----------
+    workspace, dataset_id
+        The dataset.
+    reviewer
+        The person to be told.
+
+    Returns
+    -------
+    list of Superseded
+        At most one per sample, in the order in which they were replaced.
+    """
+    with workspace.reading() as connection:
+        counting = _counting(connection, dataset_id)
+    standing = {decision.sample_key: decision for decision in counting}
+    own = {d.sample_key: d for d in counting if d.reviewer == reviewer}
+    replaced = [
+        Superseded(own=decision, standing=standing[key])
+        for key, decision in own.items()
+        if standing[key].reviewer != reviewer
+    ]
+    return sorted(replaced, key=lambda pair: pair.standing.id or 0)
+
+
+def _standing(
+    connection: sa.Connection, dataset_id: str, sample_key: str | None = None
+) -> dict[str, Decision]:
+    # In ascending order: the last one of a key stays.
+    return {d.sample_key: d for d in _counting(connection, dataset_id, sample_key)}
+
+
+def _counting(
+    connection: sa.Connection, dataset_id: str, sample_key: str | None = None
+) -> list[Decision]:
+    undone = table.alias("undone")
+    is_undone = sa.exists().where(undone.c.undoes == table.c.id)
+    query = (
+        sa.select(table)
+        .where(table.c.dataset_id == dataset_id, table.c.kind == _DECISION, ~is_undone)
+        .order_by(table.c.decided_at, table.c.id)
+    )
+    if sample_key is not None:
+        query = query.where(table.c.sample_key == sample_key)
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def _require_datasets(connection: sa.Connection, wanted: set[str]) -> None:
+    query = sa.select(datasets.c.id).where(datasets.c.id.in_(wanted))
+    missing = wanted - set(connection.execute(query).scalars())
+    if missing:
+        raise NotFoundError(f"There is no dataset {min(missing)}: it was deleted meanwhile.")
+
+
+def _by_sender(
+    connection: sa.Connection, decisions: Iterable[Decision]
+) -> dict[tuple[str, int], Decision | Undo]:
+    wanted: dict[str, list[int]] = {}
+    for decision in decisions:
+        if decision.client is not None and decision.sequence is not None:
+            wanted.setdefault(decision.client, []).append(decision.sequence)
+    known: dict[tuple[str, int], Decision | Undo] = {}
+    for client, numbers in wanted.items():
+        for start in range(0, len(numbers), _MOST_PER_QUERY):
+            query = sa.select(table).where(
+                table.c.client == client,
+                table.c.sequence.in_(numbers[start : start + _MOST_PER_QUERY]),
+            )
+            for row in connection.execute(query):
+                event = _undo(row) if row.kind == _UNDO else _decision(row)
+                known[client, row.sequence] = event
+    return known
+
+
+def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[int]:
+    if not rows:
+        return []
+    statement = sa.insert(table).returning(table.c.id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, rows).scalars())
+
+
+def _sender(decision: Decision) -> tuple[str, int] | None:
+    if decision.client is None or decision.sequence is None:
+        return None
+    return decision.client, decision.sequence
+
+
+def _texts(decision: Decision) -> list[str]:
+    return [
+        decision.sample_key,
+        decision.given_label or "",
+        decision.label or "",
+        decision.reviewer,
+        decision.note,
+        decision.client or "",
+    ]
+
+
+def _to_row(decision: Decision) -> dict[str, Any]:
+    return {
+        "kind": _DECISION,
+        "dataset_id": decision.dataset_id,
+        "sample_key": decision.sample_key,
+        "given_label": decision.given_label,
+        "verdict": str(decision.verdict),
+        "label": decision.label,
+        "reviewer": decision.reviewer,
+        "decided_at": decision.decided_at,
+        "note": decision.note,
+        "evidence": None if decision.evidence is None else dict(decision.evidence),
+        "client": decision.client,
+        "sequence": decision.sequence,
+    }
+
+
+def _decision(row: sa.Row[Any]) -> Decision:
+    return Decision(
+        dataset_id=row.dataset_id,
+        sample_key=row.sample_key,
+        given_label=row.given_label,
+        verdict=Verdict(row.verdict),
+        label=row.label,
+        reviewer=row.reviewer,
+        decided_at=row.decided_at,
+        note=row.note,
+        evidence=row.evidence,
+        client=row.client,
+        sequence=row.sequence,
+        id=row.id,
+    )
+
+
+def _undo(row: sa.Row[Any]) -> Undo:
+    return Undo(
+        dataset_id=row.dataset_id,
+        sample_key=row.sample_key,
+        undoes=row.undoes,
+        reviewer=row.reviewer,
+        decided_at=row.decided_at,
+        id=row.id,
+    )
