@@ -1,0 +1,60 @@
+"""A bounded account of what does not become a sample."""
+
+from collections import Counter
+
+from audit.records.dataset import Skipped
+
+MAX_LISTED = 1000
+"""Skipped things that are named one by one; the rest is counted by reason."""
+
+
+class SkippedLog:
+    """Collects skipped things; a folder with a million stray files stays a short list."""
+
+    def __init__(self) -> None:
+        self._listed: list[Skipped] = []
+        self._others: Counter[str] = Counter()
+
+    def add(self, name: str, reason: str) -> None:
+        """Note one thing that was skipped; the name is shown, so it is made printable."""
+        if len(self._listed) < MAX_LISTED:
+            self._listed.append(Skipped(name=printable(name), reason=reason))
+        else:
+            self._others[reason] += 1
+
+    def close(self) -> tuple[Skipped, ...]:
+        """Return the first `MAX_LISTED` things and one entry that sums up the rest."""
+        if not self._others:
+            return tuple(self._listed)
+        reasons = "; ".join(f"{reason} ({n:,})" for reason, n in self._others.most_common(5))
+        if len(self._others) > 5:
+            reasons += "; …"
+        more = Skipped(name=f"{self._others.total():,} more", reason=reasons)
+        return (*self._listed, more)
+
+
+def printable(name: str) -> str:
+    r"""Return a file name that can be encoded: bytes that are no UTF-8 become ``\xNN``.
+
+    Examples
+    --------
+    >>> printable("caf\udce9.jpg")
+    'caf\\xe9.jpg'
+    """
+    if is_text(name):
+        return name
+    raw = name.encode("utf-8", "surrogateescape" if _is_escaped(name) else "surrogatepass")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name can be written as UTF-8, which names of undecodable bytes cannot."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_escaped(name: str) -> bool:
+    return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in name)
