@@ -1,5 +1,7 @@
 """Features: what a frozen backbone sees in every image, computed once before training."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from audit.records.run import Precision, RunConfig
 from audit.training import backbones
 
 MIN_IMAGE = 32
+
+_FILE = "features.npy"
 
 # Pixels rather than images in a batch: its maps take the same memory at every size.
 _PIXELS_PER_BATCH = 64 * 128 * 128
@@ -74,3 +78,21 @@ def extract(
             features[start:stop] = backbone(pixels).cpu().numpy()
         report(stop / n_images, f"Features of {stop} of {n_images} images")
     return features
+
+
+def write(folder: Path, features: NDArray[np.float32]) -> None:
+    """Write features into a folder, to be read by `read`.
+
+    Parameters
+    ----------
+    folder
+        An empty folder.
+    features
+        (M, D) float32.
+    """
+    np.save(folder / _FILE, features, allow_pickle=False)
+
+
+def read(folder: Path) -> NDArray[np.float32]:
+    """Return the features that `write` wrote, (M, D) float32, memory-mapped."""
+    return np.load(folder / _FILE, mmap_mode="r", allow_pickle=False)

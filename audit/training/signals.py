@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 class BatchSignals(NamedTuple):
@@ -45,8 +46,10 @@ def of_batch(logits: Tensor, assigned_label: Tensor) -> BatchSignals:
     logits = logits.float()
     at = assigned_label.unsqueeze(1)
     given = logits.gather(1, at).squeeze(1)
-    best, best_class = logits.scatter(1, at, -torch.inf).max(dim=1)
-    loss = -torch.log_softmax(logits, dim=1).gather(1, at).squeeze(1)
+    others = logits.scatter(1, at, -torch.inf)
+    best, best_class = others.max(dim=1)
+    # log(1 + e^x), so that losses below the float spacing at 1 do not become zeros and ties.
+    loss = functional.softplus(torch.logsumexp(others - given.unsqueeze(1), dim=1))
     return BatchSignals(
         margin=given - best,
         given_logit=given,
