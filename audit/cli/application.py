@@ -1,0 +1,111 @@
+"""The command ``labeltrace``: its groups of commands, and what becomes of an error."""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit import __version__
+from audit.cli import datasets, decisions, exports, runs, scores, system
+from audit.cli.session import WorkspaceOption
+from audit.errors import AuditError
+
+app = typer.Typer(
+    name="labeltrace",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Find mislabelled images by watching how a network learns each label.\n\n"
+        "The short way: [bold]labeltrace audit SOURCE --out suspects.csv[/bold]. Step by step: "
+        "[bold]import[/bold] a source, [bold]train[/bold] on it, [bold]score[/bold] the run, "
+        "[bold]decide[/bold] about the suspects, [bold]export[/bold] the corrected labels. "
+        "[bold]labeltrace demo[/bold] shows it all on scanned digits within two minutes."
+    ),
+)
+
+
+_USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""What wrong usage raises; typer carries its own copy of click, so click's name for it is not the one."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"labeltrace {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def surroundings(
+    context: typer.Context,
+    workspace: WorkspaceOption = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Keep the workspace that was named before the command."""
+    del version
+    context.obj = workspace if workspace is None else Path(workspace)
+
+
+for group in (datasets, runs, scores, decisions, exports, system):
+    group.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Words after ``labeltrace``; those of the command line when ``None``.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed or refused, 2 wrong usage, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # a stream put in place by a test
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    is_debugging = "--debug" in words
+    try:
+        code = app(args=words, prog_name="labeltrace", standalone_mode=False)
+        sys.stdout.flush()
+    except _USAGE_ERROR as error:
+        error.show(file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except AuditError as error:
+        if is_debugging:
+            traceback.print_exc()
+        return _say(str(error), 1)
+    except Exception as error:  # noqa: BLE001  the last door: a sentence instead of a traceback
+        if is_debugging:
+            traceback.print_exc()
+            return 1
+        return _say(
+            f"Unexpected {type(error).__name__}: {error}. Run it again with --debug to see where.",
+            1,
+        )
+    return int(code or 0)
+
+
+def _say(sentence: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"labeltrace: {' '.join(sentence.split())}\n")
+    return code

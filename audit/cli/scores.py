@@ -1,0 +1,321 @@
+"""Commands about scores: score, audit, evaluate, methods."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from audit.cli import describing
+from audit.cli.datasets import (
+    LabelColumnOption,
+    LabelsOption,
+    NameOption,
+    PathColumnOption,
+    SplitColumnOption,
+    TruthColumnOption,
+)
+from audit.cli.following import follow, progress
+from audit.cli.runs import (
+    ArchitectureOption,
+    AugmentOption,
+    BackboneOption,
+    DeviceOption,
+    EpochsOption,
+    PrecisionOption,
+    PresetOption,
+    SeedOption,
+    SizeOption,
+    SplitsOption,
+    WeightsOption,
+    parse_splits,
+    run_sentence,
+    titled,
+)
+from audit.cli.session import JsonOption, Session, command, printable
+from audit.errors import InputError
+from audit.records.dataset import Dataset
+from audit.records.run import Run
+from audit.records.scores import Scores
+from audit.store import datasets as dataset_rows
+from audit.store import runs as run_rows
+from audit.store.workspace import Workspace
+from audit.workbench import datasets as dataset_verbs
+from audit.workbench import evaluating, exporting, scoring
+from audit.workbench import runs as run_verbs
+from audit.workbench.datasets import SourceOptions
+from audit.workbench.runs import Wishes
+
+PANEL = "Finding suspects"
+
+MethodOption = Annotated[
+    list[str],
+    typer.Option("--method", metavar="M[,M…]", help="Methods, as `labeltrace methods` lists them."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+
+    @command(app, "score", rich_help_panel=PANEL)
+    def score(
+        session: Session,
+        targets: Annotated[
+            list[str],
+            typer.Argument(
+                metavar="RUN…|FILE",
+                help="Runs (a probe group is taken whole), or a file of dynamics recorded elsewhere.",
+            ),
+        ],
+        method: MethodOption,
+        out: Annotated[
+            Path | None,
+            typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet."),
+        ] = None,
+        axes: Annotated[
+            str | None,
+            typer.Option("--axes", metavar="enk|nek", help="Order of axes of a recorded array."),
+        ] = None,
+        force: ForceOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Score recorded runs with one or more methods."""
+        methods = scoring.parse_methods(method)
+        if out is not None:
+            exporting.check_scores_path(out, force=force)
+        recorded = _recorded_file(session, targets)
+        if recorded is not None:
+            if out is None:
+                raise typer.BadParameter("Scores of dynamics recorded elsewhere need --out FILE.")
+            with session.workspace() as workspace:
+                job = scoring.start_file(
+                    workspace, recorded, methods, axes=axes, out=out, force=force
+                )
+                (ended,) = follow(session, workspace, [("scoring", job)])
+            answers = (ended.result or {})["scores"]
+            _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)
+            return
+        with session.workspace() as workspace:
+            wanted = scoring.requests(workspace, targets, methods)
+            dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
+            scores = _score(session, workspace, wanted)
+            if out is not None:
+                exporting.write_scores(dataset, scores, out, force=force)
+        summary = {name: describe_scores(dataset, s) for name, s in scores.items()}
+        _print_summary(session, summary, out, as_json=as_json)
+
+    @command(app, "audit", rich_help_panel=PANEL)
+    def audit(
+        session: Session,
+        source: Annotated[
+            Path,
+            typer.Argument(metavar="SOURCE", help="Folder of class folders, table or .npz."),
+        ],
+        out: Annotated[
+            Path, typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet.")
+        ],
+        method: MethodOption = ["aum"],  # noqa: B006  typer copies it
+        name: NameOption = None,
+        labels: LabelsOption = None,
+        path_column: PathColumnOption = None,
+        label_column: LabelColumnOption = None,
+        truth_column: TruthColumnOption = None,
+        split_column: SplitColumnOption = None,
+        preset: PresetOption = "quick",
+        epochs: EpochsOption = None,
+        architecture: ArchitectureOption = None,
+        backbone: BackboneOption = None,
+        weights: WeightsOption = None,
+        image_size: SizeOption = None,
+        augment: AugmentOption = None,
+        precision: PrecisionOption = None,
+        device: DeviceOption = "auto",
+        seed: SeedOption = 0,
+        splits: SplitsOption = "train",
+        force: ForceOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Do it all: import, train what the methods need, score, write the suspects.
+
+        What an earlier audit of the same data with the same settings has finished is used again.
+        """
+        methods = scoring.parse_methods(method)
+        exporting.check_scores_path(out, force=force)
+        options = SourceOptions(
+            labels=labels,
+            path_column=path_column,
+            label_column=label_column,
+            truth_column=truth_column,
+            split_column=split_column,
+        )
+        wishes = Wishes(
+            preset=preset,
+            epochs=epochs,
+            architecture=architecture,
+            backbone=backbone,
+            weights=weights,
+            image_size=image_size,
+            augmentation=augment,
+            precision=precision,
+            device=device,
+            seed=seed,
+            splits=parse_splits(splits),
+        )
+        with progress(session, "looking at the source") as report:
+            planned = dataset_verbs.plan(source, options, report)
+        for line in describing.plan_lines(planned):
+            session.say(line)
+        with session.workspace() as workspace:
+            dataset, _ = dataset_verbs.add(workspace, planned, name)
+            exporting.check_scores_path(out, force=force, dataset=dataset)
+            runs = _train_what_is_needed(session, workspace, dataset, methods, wishes)
+            wanted = scoring.requests(workspace, [run.id for run in runs], methods)
+            scores = _score(session, workspace, wanted)
+            dataset = dataset_rows.find(workspace, dataset.id)  # with what the runs found out
+            exporting.write_scores(dataset, scores, out, force=force)
+            evaluation = evaluating.evaluate(workspace, dataset) if dataset.has_truth else None
+        summary = {method_name: describe_scores(dataset, s) for method_name, s in scores.items()}
+        if as_json:
+            session.print_json(
+                {
+                    "dataset": {"id": dataset.id, "name": dataset.name},
+                    "runs": [{"id": run.id, "name": run.name} for run in runs],
+                    "scores": summary,
+                    "out": str(out),
+                    "evaluation": evaluation,
+                }
+            )
+            return
+        session.print(f"dataset\t{dataset.id}\t{printable(dataset.name)}")
+        for run in runs:
+            session.print(f"run\t{run.id}\t{printable(run.name)}")
+        _print_summary(session, summary, out, as_json=False)
+        if evaluation is not None:
+            show_evaluation(session, evaluation)
+
+    @command(app, "evaluate", rich_help_panel=PANEL)
+    def evaluate(
+        session: Session,
+        dataset: Annotated[
+            str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")
+        ],
+        as_json: JsonOption = False,
+    ) -> None:
+        """Measure the newest scores of every method against known true labels."""
+        with session.workspace() as workspace:
+            found = evaluating.evaluate(workspace, dataset_rows.find(workspace, dataset))
+        if as_json:
+            session.print_json(found)
+        else:
+            show_evaluation(session, found)
+
+    @command(app, "methods", rich_help_panel=PANEL)
+    def methods(session: Session, as_json: JsonOption = False) -> None:
+        """List the methods that can find suspects, with what each needs."""
+        columns, records = describing.methods()
+        describing.show_records(session, columns, records, as_json=as_json)
+
+
+def _recorded_file(session: Session, targets: list[str]) -> Path | None:
+    """Return the one target that is a file of dynamics; a run of that name wins."""
+    looks_like_file = [t for t in targets if Path(t).suffix in (".npz", ".csv") or Path(t).is_dir()]
+    if not looks_like_file:
+        return None
+    with session.workspace() as workspace:
+        if any(targets[0] in (run.name, run.id) for run in run_rows.all(workspace)):
+            return None
+    if len(targets) > 1:
+        raise typer.BadParameter(
+            "Score one file of recorded dynamics at a time, and no runs beside it."
+        )
+    path = Path(targets[0])
+    if not path.exists():
+        raise InputError(f"There is no file {str(path)!r}.")
+    return path
+
+
+def _train_what_is_needed(
+    session: Session,
+    workspace: Workspace,
+    dataset: Dataset,
+    methods: tuple[str, ...],
+    wishes: Wishes,
+) -> list[Run]:
+    """Return sealed runs for every kind of probe that the methods need; train those that are missing."""
+    runs: list[Run] = []
+    for probe in scoring.needed_probes(methods):
+        configs = run_verbs.settle(dataset, replace(wishes, probe=probe))
+        sealed = run_verbs.find_sealed(workspace, dataset, configs)
+        if sealed is not None:
+            session.say(f"Using {', '.join(printable(run.name) for run in sealed)} again.")
+            runs += sealed
+            continue
+        started = run_verbs.start(workspace, dataset, configs)
+        for run, _ in started:
+            session.say(run_sentence(run))
+        follow(session, workspace, titled(started))
+        runs += [run_rows.find(workspace, run.id) for run, _ in started]
+    return runs
+
+
+def _score(
+    session: Session, workspace: Workspace, wanted: list[scoring.ScoreRequest]
+) -> dict[str, Scores]:
+    job = scoring.start(workspace, wanted)
+    (ended,) = follow(session, workspace, [("scoring", job)])
+    scores = scoring.collect(workspace, ended)
+    for name, answer in scores.items():
+        for message in answer.messages:
+            session.say(f"{name}: {message}")
+    return scores
+
+
+def describe_scores(dataset: Dataset, scores: Scores) -> dict[str, Any]:
+    """Return what a method found, as plain values."""
+    scored = ~(scores.suspicion != scores.suspicion)
+    return {
+        "scored": int(scored.sum()),
+        "unscored": dataset.n_samples - int(scored.sum()),
+        "flagged": None if scores.flagged is None else int(scores.flagged.sum()),
+        "threshold": scores.threshold,
+        "runs": list(scores.run_ids),
+        "messages": list(scores.messages),
+    }
+
+
+def _print_summary(
+    session: Session, summary: Mapping[str, Mapping[str, Any]], out: Path | None, *, as_json: bool
+) -> None:
+    if as_json:
+        session.print_json({"scores": summary, "out": None if out is None else str(out)})
+        return
+    for name, facts in summary.items():
+        flagged = "no cut" if facts["flagged"] is None else f"{facts['flagged']} flagged"
+        unscored = f", {facts['unscored']} not scored" if facts["unscored"] else ""
+        session.print(f"{name}\t{facts['scored']} scored{unscored}\t{flagged}")
+    if out is not None:
+        session.say(f"Wrote {printable(str(out))}.")
+
+
+def show_evaluation(session: Session, found: Mapping[str, Any]) -> None:
+    """Print figures against the truth as a table."""
+    session.print(
+        f"{found['wrong']} of {found['samples']} given labels are wrong ({found['noise_rate']:.1%}); "
+        f"flagging everything would score F1 {found['f1_flag_everything']:.3f}"
+    )
+    names = (
+        "average_precision",
+        "roc_auc",
+        "precision_at_95_recall",
+        "f1",
+        "precision",
+        "recall",
+        "flagged_fraction",
+    )
+    rows = [
+        (method, *(describing.cell(figures[name]) for name in names))
+        for method, figures in found["methods"].items()
+    ]
+    session.print_table(("method", *names), rows)

@@ -1,0 +1,152 @@
+"""One command's surroundings: the workspace it works in and how it speaks.
+
+`command` registers a function as a command and gives it the options that every command has, so that
+``--workspace`` and ``--debug`` mean the same everywhere and are written down once.
+"""
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from audit.store.workspace import Workspace
+from audit.workbench import places
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        metavar="DIR",
+        help="Where labeltrace keeps what it knows. Wins over LABELTRACE_WORKSPACE.",
+        show_default=False,
+    ),
+]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command needs of the world: a workspace, a place for data and one for messages.
+
+    Parameters
+    ----------
+    workspace_path
+        Folder of the workspace; it is made when it is first opened.
+    """
+
+    workspace_path: Path
+
+    @contextmanager
+    def workspace(self) -> Iterator[Workspace]:
+        """Open the workspace for the length of a block."""
+        workspace = Workspace.open(self.workspace_path, database_url=places.database_url())
+        try:
+            yield workspace
+        finally:
+            workspace.close()
+
+    @property
+    def messages(self) -> Console:
+        """Where progress and messages go: stderr."""
+        return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+    def say(self, message: str) -> None:
+        """Tell the person at the terminal something that is no data."""
+        self.messages.print(message)
+
+    def print(self, text: str) -> None:
+        """Write a line of data to stdout."""
+        sys.stdout.write(text + "\n")
+
+    def print_json(self, value: object) -> None:
+        """Write a value as JSON to stdout; numbers that are not finite become null."""
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+    def print_table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+        """Write rows as a table to stdout; plain columns apart from a terminal's width."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(printable(cell) for cell in row))
+        console = Console(file=sys.stdout, highlight=False, markup=False)
+        if not console.is_terminal:
+            console = Console(file=sys.stdout, highlight=False, markup=False, width=200)
+        console.print(table)
+
+
+def printable(text: str) -> str:
+    """Return a text with control characters escaped, so that a name cannot steer the terminal.
+
+    Examples
+    --------
+    >>> printable("two\\nlines \\x1b[31m")
+    'two\\\\nlines \\\\x1b[31m'
+    """
+    return "".join(
+        c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
+
+def command(
+    app: typer.Typer, name: str, **settings: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function ``f(session, …)`` as a command with ``--workspace`` and ``--debug``.
+
+    Parameters
+    ----------
+    app
+        Where to register it.
+    name
+        The word that a user types.
+    **settings
+        Passed on to typer.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def wrapper(
+            *args: Any,
+            context: typer.Context,
+            workspace: Path | None = None,
+            debug: bool = False,
+            **kwargs: Any,
+        ) -> None:
+            del debug  # read from the command line by main(), which catches what commands raise
+            before = context.obj if isinstance(context.obj, Path) else None
+            function(Session(places.workspace_path(workspace or before)), *args, **kwargs)
+
+        own = [p for p in signature.parameters.values() if p.name != "session"]
+        shared = [
+            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            inspect.Parameter(
+                "workspace",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=WorkspaceOption,
+            ),
+            inspect.Parameter(
+                "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption
+            ),
+        ]
+        wrapper.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
+        app.command(name, **settings)(wrapper)
+        return function
+
+    return register

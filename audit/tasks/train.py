@@ -1,0 +1,236 @@
+"""Train a run and seal its dynamics; go on from the last whole epoch when it was interrupted.
+
+Order of work: pixels (decoded once per dataset and size), features where the network wants them, rows,
+then epochs. After each epoch its signals are on disk before the checkpoint that counts it, so that a kill
+at any moment loses at most the epoch it fell into.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from audit.compute import weights
+from audit.datasets import pixels
+from audit.datasets.pixels import Pixels
+from audit.errors import InputError, RefusedError, StoppedError, TrainingError
+from audit.records.dataset import Dataset, Split
+from audit.records.job import Job
+from audit.records.progress import Report
+from audit.records.run import Run, RunState
+from audit.store import datasets as dataset_rows
+from audit.store import findings
+from audit.store import pixels as pixel_store
+from audit.store import runs as run_rows
+from audit.store.dynamics import DynamicsWriter, SavedRows
+from audit.store.workspace import Workspace
+from audit.training import backbones, features, rows
+from audit.training.loop import Training
+from audit.training.recorder import Recorder
+
+_TRAINING_BEGINS = 0.1
+"""Part of the progress bar that decoding and features take."""
+
+
+def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
+    """Train the run that a job names.
+
+    Parameters
+    ----------
+    workspace
+        Where the run lies.
+    job
+        Its arguments name the ``run``.
+    report
+        Told about every batch.
+
+    Returns
+    -------
+    mapping
+        ``run``, ``epochs``, ``rows``, ``seconds``, ``images_per_second``.
+
+    Raises
+    ------
+    TrainingError, InputError
+        If the run cannot be trained; the run's state says so too.
+    StoppedError
+        If it was asked to stop; the run can be resumed.
+    """
+    record = run_rows.find(workspace, str(job.arguments["run"]))
+    if record.state is RunState.SEALED:
+        return {"run": record.id, "already_sealed": True}
+    try:
+        run_rows.set_state(workspace, record.id, RunState.RUNNING)
+    except RefusedError:  # its process died between sealing and saying so
+        return {"run": record.id, "already_sealed": True}
+    try:
+        return _train(workspace, record, report)
+    except StoppedError:
+        run_rows.set_state(workspace, record.id, RunState.CANCELLED)
+        raise
+    except Exception as error:
+        run_rows.set_state(workspace, record.id, RunState.FAILED, error=str(error))
+        raise
+
+
+def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, Any]:
+    config = record.config
+    torch.set_num_threads(config.threads)
+    dataset = dataset_rows.find(workspace, record.dataset_id)
+    if dataset.fingerprint != record.dataset_fingerprint:
+        raise InputError(
+            f"Dataset {dataset.name!r} is not the one that run {record.name!r} was made for."
+        )
+
+    def preparing(fraction: float, message: str) -> None:
+        report(_TRAINING_BEGINS * fraction, message)
+
+    decoded = _pixels(workspace, dataset, record, preparing)
+    inputs = _inputs(workspace, dataset, record, decoded, preparing)
+    trained = np.intersect1d(decoded.positions, dataset.usable(config.splits))
+    if len(trained) < 2:
+        why = next(iter(decoded.problems.values()), "there are none")
+        raise TrainingError(f"Fewer than two images of {dataset.name!r} could be read: {why}")
+    table = rows.build(
+        trained, dataset.given_labels[trained], n_classes=dataset.n_classes, config=config
+    )
+    notes = Recorder(table, device=config.device)
+    training = Training(config, inputs, table, notes.observe, positions=decoded.positions)
+    saved = SavedRows(
+        n_samples=dataset.n_samples,
+        n_classes=dataset.n_classes,
+        sample=table.sample,
+        assigned_label=table.assigned_label,
+        role=table.role,
+    )
+    with DynamicsWriter.open(workspace, record, saved) as writer:
+        return _record(writer, training, notes, record, report)
+
+
+def _record(
+    writer: DynamicsWriter, training: Training, notes: Recorder, record: Run, report: Report
+) -> Mapping[str, Any]:
+    """Train the epochs that are missing, write each as it ends, seal."""
+    config = record.config
+    first_epoch = _restore(writer, training, notes)
+    started = time.monotonic()
+    n_seen = 0
+    said = ""
+    for step in training.epochs(first_epoch):
+        report(
+            _TRAINING_BEGINS + (1 - _TRAINING_BEGINS) * step.fraction,
+            f"epoch {step.epoch + 1} of {config.epochs}{said}",
+        )
+        if step.loss is None or step.accuracy is None:
+            continue
+        said = f" · loss {step.loss:.3f} · accuracy {step.accuracy:.0%}"
+        signals = notes.end_epoch()
+        n_seen += len(signals["margin"])
+        writer.write_epoch(
+            step.epoch, signals, progress={"loss": step.loss, "accuracy": step.accuracy}
+        )
+        if step.epoch + 1 < config.epochs:
+            _keep_checkpoint(writer, training, notes, record, step.epoch + 1)
+    report(1.0, "sealing")
+    seconds = time.monotonic() - started
+    writer.seal(notes.mean_probabilities())
+    return {
+        "run": record.id,
+        "epochs": config.epochs,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(n_seen / seconds, 1) if n_seen else None,
+    }
+
+
+def _keep_checkpoint(
+    writer: DynamicsWriter, training: Training, notes: Recorder, record: Run, n_epochs: int
+) -> None:
+    tensors = {f"training.{name}": t for name, t in training.state_tensors().items()}
+    tensors |= {f"recorder.{name}": t for name, t in notes.state_tensors().items()}
+    weights.write_tensors(
+        writer.checkpoint_path, tensors, {"epochs": str(n_epochs), "run": record.id}
+    )
+
+
+def _restore(writer: DynamicsWriter, training: Training, notes: Recorder) -> int:
+    """Load the last checkpoint, if there is one; return the first epoch that is still to do."""
+    if not writer.checkpoint_path.exists():
+        return 0
+    tensors, metadata = weights.read_tensors(writer.checkpoint_path)
+    training.load_state_tensors(_under("training.", tensors))
+    notes.load_state_tensors(_under("recorder.", tensors))
+    return int(metadata["epochs"])
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+
+def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report) -> Pixels:
+    """Return the decoded images of every usable sample, from the cache or made now."""
+    config = record.config
+    found: list[Pixels] = []
+
+    def write(folder: Path) -> None:
+        found.append(
+            pixels.decode(
+                dataset,
+                dataset.usable(tuple(Split)),
+                size=config.image_size,
+                folder=folder,
+                threads=config.threads,
+                report=report,
+            )
+        )
+        _check_bytes(workspace, dataset, found[0])
+
+    folder = pixel_store.find_or_make(workspace, dataset.id, config.image_size, write=write)
+    if found and found[0].problems:
+        findings.record_problems(workspace, dataset.id, found[0].problems)
+    return pixels.load(folder)
+
+
+def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
+    """Store digests of the bytes; refuse bytes that changed since they were first read.
+
+    Raises
+    ------
+    InputError
+        If an image's bytes are not those of an earlier run.
+    """
+    digests = found.content_digests
+    known = findings.content_digests(workspace, dataset.id)
+    if known is not None:
+        is_known = known.any(axis=1)
+        changed = np.flatnonzero(is_known & digests.any(axis=1) & (known != digests).any(axis=1))
+        if len(changed):
+            first = dataset.sample_keys[int(changed[0])]
+            raise InputError(
+                f"{len(changed)} images of {dataset.name!r} changed on disk since an earlier run, "
+                f"{first!r} first; import the source again under a new name."
+            )
+        digests = np.where(is_known[:, None], known, digests)
+    findings.record_content_digests(workspace, dataset.id, digests)
+
+
+def _inputs(
+    workspace: Workspace, dataset: Dataset, record: Run, decoded: Pixels, report: Report
+) -> np.ndarray:
+    """Return what the network sees: uint8 images, or float32 features of the frozen backbone."""
+    config = record.config
+    if config.architecture != "features":
+        return decoded.images
+    name = config.backbone or "squeezenet"
+    digest = weights.digest(backbones.locate(name, config.weights))
+
+    def write(folder: Path) -> None:
+        features.write(folder, features.extract(decoded.images, config, report))
+
+    variant = f"{name}{digest[:16]}{config.precision}"  # what the features depend on
+    folder = pixel_store.find_or_make(
+        workspace, dataset.id, config.image_size, write=write, variant=variant
+    )
+    return features.read(folder)

@@ -1,0 +1,205 @@
+"""Take labels and scores away, and take other people's decisions over."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from audit.datasets.reader import SampleReader
+from audit.errors import InputError
+from audit.exchange import exports, patch, scores_file, writing
+from audit.exchange.exports import ExportOptions, LabelState
+from audit.exchange.folders import Link
+from audit.exchange.manifest import Format
+from audit.records.dataset import Dataset, SourceKind
+from audit.records.decision import Decision, Undo, Verdict, to_iso
+from audit.records.progress import Report, silent
+from audit.records.scores import Scores
+from audit.store import decisions as decision_rows
+from audit.store.workspace import Workspace
+
+_FORMATS_BY_ENDING = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".jsonl": "patch",
+    ".patch": "patch",
+}
+
+
+def format_of(out: Path) -> str:
+    """Return the export format that a path's ending stands for; ``csv`` when it stands for none."""
+    return _FORMATS_BY_ENDING.get(out.suffix.lower(), "csv")
+
+
+def export(
+    workspace: Workspace,
+    dataset: Dataset,
+    out: Path,
+    form: str,
+    *,
+    link: str = "hard",
+    spreadsheet_safe: bool = False,
+    force: bool = False,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Write the corrected labels as they stand now, and the manifest beside them.
+
+    Parameters
+    ----------
+    workspace, dataset
+        What to export.
+    out
+        File, or folder for ``folder``.
+    form
+        ``csv``, ``parquet``, ``patch``, ``folder`` or ``original``.
+    link, spreadsheet_safe, force
+        As on the command line.
+    report
+        Told how far it is.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    RefusedError
+        If the output exists without `force`, or lies inside the source.
+    """
+    options = ExportOptions(
+        format=Format(form), link=Link(link), spreadsheet_safe=spreadsheet_safe, force=force
+    )
+    state = label_state(workspace, dataset)
+    with SampleReader(dataset.source, dataset.paths) as reader:
+        written = exports.write(
+            out,
+            dataset,
+            state,
+            options,
+            created_at=datetime.now(UTC),
+            problems=dataset.problems,
+            read=reader.read_rgb if dataset.source.kind is SourceKind.ARRAYS else None,
+            report=report,
+        )
+    return written.to_json()
+
+
+def label_state(workspace: Workspace, dataset: Dataset) -> LabelState:
+    """Return the decisions that stand on a dataset, and the version of the labels they make."""
+    current = decision_rows.current(workspace, dataset.id)
+    return LabelState(
+        decisions=current,
+        version=label_version(dataset, current),
+        last_decision=decision_rows.last_id(workspace, dataset.id),
+    )
+
+
+def label_version(dataset: Dataset, decisions: Mapping[str, Decision]) -> str:
+    """Return the name of a set of labels: ``given``, or a digest of what was changed.
+
+    Equal decisions on equal data have equal versions, whoever made them and in whatever order.
+    """
+    acts = sorted(
+        [d.sample_key, str(d.verdict), d.label]
+        for d in decisions.values()
+        if d.verdict in (Verdict.RELABEL, Verdict.EXCLUDE)
+    )
+    if not acts:
+        return "given"
+    facts = json.dumps([dataset.fingerprint, list(dataset.class_names), acts], ensure_ascii=True)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What applying a patch did.
+
+    Parameters
+    ----------
+    n_decisions, n_new
+        Decisions in the patch, and how many of them the log did not hold yet.
+    conflicts
+        A sentence per sample on which another person had decided otherwise.
+    """
+
+    n_decisions: int
+    n_new: int
+    conflicts: tuple[str, ...]
+
+
+def apply(workspace: Workspace, dataset: Dataset, path: Path) -> Applied:
+    """Append the decisions of a patch that the log does not hold; the later decision stands.
+
+    Raises
+    ------
+    RefusedError
+        If the patch is for other data.
+    InputError
+        If it cannot be read; names the line.
+    """
+    read = patch.read(path, dataset)
+    log = decision_rows.log(workspace, dataset.id)
+    undone = {event.undoes for event in log if isinstance(event, Undo)}
+    held = {identity(e) for e in log if isinstance(e, Decision) and e.id not in undone}
+    new = [decision for decision in read.decisions if identity(decision) not in held]
+    before = decision_rows.current(workspace, dataset.id)
+    decision_rows.append(workspace, new)
+    after = decision_rows.current(workspace, dataset.id)
+    conflicts: list[str] = []
+    for decision in new:
+        other = before.get(decision.sample_key)
+        if other is None or (other.verdict, other.label) == (decision.verdict, decision.label):
+            continue
+        stands = after[decision.sample_key]
+        conflicts.append(
+            f"{decision.sample_key}: {other.reviewer} decided {other.verdict} at {to_iso(other.decided_at)}, "
+            f"{decision.reviewer} {decision.verdict} at {to_iso(decision.decided_at)}; "
+            f"the later one, by {stands.reviewer}, stands."
+        )
+    return Applied(n_decisions=len(read.decisions), n_new=len(new), conflicts=tuple(conflicts))
+
+
+def identity(decision: Decision) -> tuple[object, ...]:
+    """Return what makes two decisions the same act."""
+    return (
+        decision.sample_key,
+        decision.verdict,
+        decision.label,
+        decision.reviewer,
+        to_iso(decision.decided_at),
+    )
+
+
+def check_scores_path(out: Path, *, force: bool, dataset: Dataset | None = None) -> None:
+    """Refuse a scores file before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        If its ending is neither ``.csv`` nor ``.parquet``.
+    RefusedError
+        If it exists without `force`, has no folder to lie in, or lies inside the dataset's source.
+    """
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{str(out)!r} must end in .csv or .parquet.")
+    writing.check(out, dataset=dataset, force=force)
+
+
+def write_scores(dataset: Dataset, scores: Mapping[str, Scores], out: Path, *, force: bool) -> None:
+    """Write a scores file, one row per sample in dataset order.
+
+    Parameters
+    ----------
+    dataset
+        As stored now, with the problems that a run has found.
+    scores
+        By method; the suggested label is that of the first.
+    out, force
+        Where, and whether an existing file is replaced.
+    """
+    samples = scores_file.of_dataset(dataset)
+    scores_file.write(out, samples, list(scores.values()), dataset=dataset, force=force)

@@ -1,0 +1,368 @@
+"""Runs: settle every setting, start, resume, cancel, delete."""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from audit import __version__
+from audit.datasets.reader import SampleReader
+from audit.errors import InputError, NotFoundError, RefusedError, SampleError
+from audit.jobs import queue, supervisor
+from audit.records import preset as presets
+from audit.records.dataset import Dataset, SourceKind, Split
+from audit.records.job import Job, JobState
+from audit.records.preset import Preset
+from audit.records.run import (
+    Augmentation,
+    Precision,
+    Probe,
+    Run,
+    RunConfig,
+    RunState,
+    Schedule,
+)
+from audit.store import ids
+from audit.store import jobs as job_rows
+from audit.store import runs as run_rows
+from audit.store.workspace import Workspace
+from audit.workbench import machine
+
+SMALLEST_SIDE, LARGEST_SIDE = 16, 64
+"""Bounds in pixels of the image size that suits the data when a preset leaves it open."""
+
+_COLOUR_DIFFERENCE = 2.0
+"""Mean spread between channels, of 255, above which an image counts as coloured."""
+
+_UNDER_WAY = frozenset({RunState.QUEUED, RunState.RUNNING})
+_PATIENCE = timedelta(minutes=1)
+"""How old a run without a job may be before it counts as given up: its maker died in between."""
+
+_RUN_STATE_AFTER = {
+    JobState.DONE: RunState.LOST,  # a finished training has sealed its run; this one has not
+    JobState.FAILED: RunState.FAILED,
+    JobState.CANCELLED: RunState.CANCELLED,
+    JobState.LOST: RunState.LOST,
+}
+
+RESUMABLE = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.LOST})
+
+_CHARACTER = re.compile(
+    r"[a-z]|\d+|[ivxlcdm]+|zero|one|two|three|four|five|six|seven|eight|nine", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a user asked for; ``None`` leaves it to the preset, the data and the machine."""
+
+    preset: str = "quick"
+    probe: Probe = Probe.NONE
+    epochs: int | None = None
+    architecture: str | None = None
+    backbone: str | None = None
+    weights: Path | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    augmentation: Augmentation | None = None
+    precision: Precision | None = None
+    device: str = "auto"
+    seed: int = 0
+    splits: tuple[Split, ...] = (Split.TRAIN,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What a first look at some images tells: median short side in pixels, colour or grey."""
+
+    median_short_side: int
+    is_coloured: bool
+
+
+def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
+    """Return the settings of the runs that a wish stands for, every one frozen.
+
+    Parameters
+    ----------
+    dataset
+        What will be trained on.
+    wishes
+        Preset and what the user changed of it.
+
+    Returns
+    -------
+    tuple of RunConfig
+        One, or two for a threshold probe (METHODS: every sample is scored by at least one of them).
+
+    Raises
+    ------
+    InputError, NotFoundError
+        If a setting is out of range, a name unknown, or no sample can be trained on.
+    """
+    preset = presets.find(wishes.preset)
+    architecture = wishes.architecture or preset.architecture
+    if architecture not in presets.ARCHITECTURES:
+        known = ", ".join(presets.ARCHITECTURES)
+        raise NotFoundError(f"There is no architecture {architecture!r}; there are {known}.")
+    on_features = architecture == "features"
+    backbone = (wishes.backbone or preset.backbone or "squeezenet") if on_features else None
+    if backbone is not None and backbone not in presets.BACKBONES:
+        known = ", ".join(presets.BACKBONES)
+        raise NotFoundError(f"There is no backbone {backbone!r}; there are {known}.")
+    usable = dataset.usable(wishes.splits)
+    if len(usable) < 2:
+        raise InputError(
+            f"Dataset {dataset.name!r} has {len(usable)} usable samples in "
+            f"{' and '.join(wishes.splits)}; a training needs at least two."
+        )
+    looks = look(dataset, usable)
+    is_probe = wishes.probe is Probe.THRESHOLD
+    epochs = wishes.epochs or (preset.probe_epochs if is_probe else preset.epochs)
+    device = machine.device(wishes.device)
+    config = RunConfig(
+        preset=preset.name,
+        architecture=architecture,
+        backbone=backbone,
+        weights=None if wishes.weights is None else str(wishes.weights.expanduser().absolute()),
+        image_size=wishes.image_size or preset.image_size or suitable_side(looks),
+        epochs=epochs,
+        batch_size=wishes.batch_size or preset.batch_size,
+        learning_rate=wishes.learning_rate
+        or (preset.probe_learning_rate if is_probe else preset.learning_rate),
+        weight_decay=preset.weight_decay,
+        schedule=Schedule.CONSTANT if is_probe else preset.schedule,
+        warmup_epochs=min(preset.warmup_epochs, epochs / 2),
+        milestones=() if is_probe else preset.milestones,
+        augmentation=wishes.augmentation or suitable_augmentation(dataset, preset, looks),
+        label_smoothing=preset.label_smoothing,
+        dropout=preset.dropout,
+        precision=wishes.precision or suitable_precision(device),
+        seed=wishes.seed,
+        threads=machine.threads(),
+        device=device,
+        probe=wishes.probe,
+        splits=wishes.splits,
+    )
+    return probe_parts(config)
+
+
+def probe_parts(config: RunConfig) -> tuple[RunConfig, ...]:
+    """Return the runs of one probe group: two with disjoint threshold rows, otherwise the run itself."""
+    if config.probe is not Probe.THRESHOLD:
+        return (config,)
+    group = ids.new()
+    return tuple(replace(config, probe_group=group, probe_part=part) for part in (0, 1))
+
+
+def look(dataset: Dataset, positions: np.ndarray, n_probed: int = 32) -> Looks:
+    """Return what evenly spread images look like; those that cannot be read are passed over.
+
+    Raises
+    ------
+    InputError
+        If none of them can be read; says why for the first.
+    """
+    spread = positions[
+        np.linspace(0, len(positions) - 1, min(n_probed, len(positions))).astype(int)
+    ]
+    sides: list[int] = []
+    coloured: list[bool] = []
+    first_problem: SampleError | None = None
+    with SampleReader(dataset.source, dataset.paths) as reader:
+        for position in spread:
+            try:
+                image = reader.read_rgb(int(position))
+            except SampleError as error:
+                first_problem = first_problem or error
+                continue
+            sides.append(min(image.shape[:2]))
+            coloured.append(_differs_between_channels(image))
+    if not sides:
+        raise InputError(f"None of the first images looked at can be used: {first_problem}")
+    return Looks(
+        median_short_side=int(np.median(sides)), is_coloured=float(np.mean(coloured)) > 0.05
+    )
+
+
+def _differs_between_channels(image: np.ndarray) -> bool:
+    channels = image.astype(np.int16)
+    return float((channels.max(axis=2) - channels.min(axis=2)).mean()) > _COLOUR_DIFFERENCE
+
+
+def suitable_side(looks: Looks) -> int:
+    """Return the side in pixels that suits the data: its own, within bounds, a multiple of 4."""
+    side = min(max(looks.median_short_side, SMALLEST_SIDE), LARGEST_SIDE)
+    return -(-side // 4) * 4
+
+
+def suitable_augmentation(dataset: Dataset, preset: Preset, looks: Looks) -> Augmentation:
+    """Return random views that keep the labels true.
+
+    Mirroring is left out for grey images (scans, drawings, text) and where every class is named like
+    a character, because a mirrored digit or letter is another one or none.
+    """
+    if not preset.augments:
+        return Augmentation.NONE
+    named_by_user = dataset.source.kind is not SourceKind.ARRAYS or not all(
+        name.isdecimal() for name in dataset.class_names
+    )
+    are_characters = named_by_user and all(_CHARACTER.fullmatch(n) for n in dataset.class_names)
+    if looks.is_coloured and not are_characters:
+        return Augmentation.CROP_FLIP
+    return Augmentation.CROP
+
+
+def suitable_precision(device: str) -> Precision:
+    """Return bfloat16 where the hardware multiplies it natively."""
+    return Precision.BFLOAT16 if machine.bfloat16_pays(device) else Precision.FLOAT32
+
+
+def start(
+    workspace: Workspace, dataset: Dataset, configs: Sequence[RunConfig]
+) -> list[tuple[Run, Job]]:
+    """Write the runs, queue a job for each and start a worker if the device is free.
+
+    Returns
+    -------
+    list of (Run, Job)
+        In the order of the settings.
+    """
+    started: list[tuple[Run, Job]] = []
+    taken = {run.name for run in run_rows.all(workspace)}
+    for config in configs:
+        run = Run(
+            id=ids.new(),
+            name=free_name(dataset, config, taken),
+            dataset_id=dataset.id,
+            dataset_fingerprint=dataset.fingerprint,
+            label_version="given",
+            config=config,
+            code_version=__version__,
+            created_at=datetime.now(UTC),
+        )
+        taken.add(run.name)
+        run_rows.add(workspace, run)
+        started.append((run, enqueue(workspace, run)))
+    supervisor.start_waiting(workspace)
+    return started
+
+
+def enqueue(workspace: Workspace, run: Run) -> Job:
+    """Queue the training of a run."""
+    arguments = {"run": run.id, "threads": run.config.threads}
+    return queue.enqueue(workspace, "train", arguments, device=run.config.device, run_id=run.id)
+
+
+def free_name(dataset: Dataset, config: RunConfig, taken: set[str]) -> str:
+    """Return a readable name that no run has: ``digits-quick-1``, ``digits-quick-aum-2b``."""
+    part = (
+        ""
+        if config.probe is Probe.NONE
+        else "-aum"
+        if config.probe is Probe.THRESHOLD
+        else "-dynacor"
+    )
+    letter = "" if config.probe is not Probe.THRESHOLD else "ab"[config.probe_part]
+    stem = f"{dataset.name}-{config.preset}{part}"
+    number = 1
+    while any(f"{stem}-{number}{suffix}" in taken for suffix in ("", letter)):
+        number += 1
+    return f"{stem}-{number}{letter}"
+
+
+def resume(workspace: Workspace, reference: str) -> tuple[Run, Job]:
+    """Queue an interrupted run again; it goes on from its last whole epoch.
+
+    Raises
+    ------
+    RefusedError
+        If the run is sealed, waiting or running.
+    """
+    refresh(workspace)
+    run = run_rows.find(workspace, reference)
+    if run.state not in RESUMABLE:
+        reason = "it is finished" if run.state is RunState.SEALED else f"it is {run.state}"
+        raise RefusedError(f"Run {run.name!r} cannot be resumed: {reason}.")
+    run_rows.set_state(workspace, run.id, RunState.QUEUED)
+    job = enqueue(workspace, run)
+    supervisor.start_waiting(workspace)
+    return run, job
+
+
+def cancel(workspace: Workspace, reference: str) -> Job:
+    """Stop a job, waiting or running, named by its own id or by its run.
+
+    Raises
+    ------
+    NotFoundError
+        If neither a job nor a run answers to the reference.
+    RefusedError
+        If it is over already.
+    """
+    refresh(workspace)
+    job = find_job(workspace, reference)
+    if job.is_over:
+        raise RefusedError(f"Job {job.id} is {job.state} already.")
+    stopped = queue.request_stop(workspace, job)
+    refresh(workspace)
+    supervisor.start_waiting(workspace)
+    return stopped
+
+
+def refresh(workspace: Workspace) -> None:
+    """Notice workers that died, and let every run say what became of its newest job."""
+    queue.reconcile(workspace)
+    open_runs = [run for run in run_rows.all(workspace) if run.state in _UNDER_WAY]
+    for run in open_runs:
+        own = job_rows.every(workspace, run_id=run.id)
+        if not own:
+            if datetime.now(UTC) - run.created_at > _PATIENCE:
+                run_rows.set_state(workspace, run.id, RunState.CANCELLED)
+            continue
+        if own[-1].is_over:
+            with contextlib.suppress(NotFoundError, RefusedError):  # deleted or sealed meanwhile
+                state = _RUN_STATE_AFTER[own[-1].state]
+                run_rows.set_state(workspace, run.id, state, error=own[-1].error)
+
+
+def find_job(workspace: Workspace, reference: str) -> Job:
+    """Return a job by id, unique prefix, or the newest job of a run's name or id."""
+    try:
+        return job_rows.find(workspace, reference)
+    except NotFoundError as error:
+        try:
+            run = run_rows.find(workspace, reference)
+        except NotFoundError:
+            raise error from None
+    own = job_rows.every(workspace, run_id=run.id)
+    if not own:
+        raise NotFoundError(f"Run {run.name!r} has no job.")
+    return own[-1]
+
+
+def find_sealed(
+    workspace: Workspace, dataset: Dataset, configs: Sequence[RunConfig]
+) -> list[Run] | None:
+    """Return sealed runs that were made with these very settings, or ``None``.
+
+    For a probe group all parts must be there, from one group.
+    """
+    sealed = [
+        run
+        for run in run_rows.all(workspace, dataset.id)
+        if run.state is RunState.SEALED and run.dataset_fingerprint == dataset.fingerprint
+    ]
+    groups: dict[str | None, list[Run]] = {}
+    for run in sealed:
+        groups.setdefault(run.config.probe_group or run.id, []).append(run)
+    wanted = [replace(config, probe_group=None) for config in configs]
+    for members in groups.values():
+        members.sort(key=lambda run: run.config.probe_part)
+        if [replace(run.config, probe_group=None) for run in members] == wanted:
+            return members
+    return None
