@@ -1,0 +1,240 @@
+"""What detectors there are: a table for forms, help and documentation, free of torch."""
+
+from dataclasses import dataclass
+
+from audit.detectors.parameters import Parameter, ParameterKind
+from audit.detectors.protocol import Needs
+from audit.errors import NotFoundError
+from audit.records.run import Probe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One detector as people see it before they use it.
+
+    Parameters
+    ----------
+    name, version
+        As in `DetectorSpec`; the version is raised whenever the formula changes.
+    title, summary
+        A few words; one sentence.
+    definition
+        The formula in words and symbols, with the equation's number in `reference`.
+    quantity_name, quantity_unit
+        Column of the method's own value, and its unit.
+    quantity_range
+        Interval of the quantity, as text.
+    low_is_suspect
+        Direction of the quantity; suspicion is always high = suspect.
+    has_cut
+        Whether it flags samples by itself.
+    is_main
+        Whether it is offered first; the others are for comparison.
+    needs, parameters
+        What it must be given and what can be set.
+    cost_in_trainings
+        Cost in units of one ordinary training of the same network.
+    known_failures
+        Whole sentences about when not to believe it.
+    reference
+        Where it comes from.
+    """
+
+    name: str
+    version: int
+    title: str
+    summary: str
+    definition: str
+    quantity_name: str
+    quantity_unit: str
+    quantity_range: str
+    low_is_suspect: bool
+    has_cut: bool
+    is_main: bool
+    needs: Needs
+    parameters: tuple[Parameter, ...] = ()
+    cost_in_trainings: float = 1.0
+    known_failures: tuple[str, ...] = ()
+    reference: str
+
+
+_SKIP_FIRST = Parameter(
+    name="skip_first",
+    kind=ParameterKind.WHOLE,
+    default=1,
+    minimum=0,
+    help="Epochs left out at the start, where the random initialisation decides.",
+)
+
+_HARD_SAMPLES = "Rare or hard samples with right labels rank among the suspects."
+_SYSTEMATIC = (
+    "Wrong labels that always go from one class to the same other one are learnt like right ones "
+    "and rank low."
+)
+
+CATALOG: tuple[Entry, ...] = (
+    Entry(
+        name="aum",
+        version=1,
+        title="Area under the margin",
+        summary="Flags labels that the network finds no easier to learn than labels known to be "
+        "wrong.",
+        definition="AUM_i is the mean over epochs of the margin: the logit of the given label less "
+        "the largest other one. A random part of the samples is given an extra class; the cut is "
+        "the 99th percentile of their AUM. Two runs plant disjoint parts, so that every sample is "
+        "scored; it is flagged where every run that scores it flags it.",
+        quantity_name="aum",
+        quantity_unit="logits",
+        quantity_range="unbounded",
+        low_is_suspect=True,
+        has_cut=True,
+        is_main=True,
+        needs=Needs(probe=Probe.THRESHOLD, n_runs=2, signals=("margin",)),
+        parameters=(
+            _SKIP_FIRST,
+            Parameter(
+                name="max_epochs",
+                kind=ParameterKind.WHOLE,
+                default=None,
+                minimum=1,
+                help="Use only this many epochs from the start; empty uses all. Lower it when a "
+                "run was trained past memorisation.",
+            ),
+            Parameter(
+                name="percentile",
+                kind=ParameterKind.NUMBER,
+                default=99.0,
+                minimum=0.0,
+                maximum=100.0,
+                help="Percentile of the threshold rows' AUM that becomes the cut; higher flags "
+                "more.",
+            ),
+            Parameter(
+                name="combine",
+                kind=ParameterKind.CHOICE,
+                default="and",
+                choices=("and", "or", "first"),
+                help="Flag where all runs that score a sample flag it, where any does, or where "
+                "the first does.",
+            ),
+        ),
+        cost_in_trainings=1.0,
+        known_failures=(
+            "Trained past memorisation the cut rises and flags almost everything; alpha well above "
+            "0 and threshold rows predicted as the extra class are the signs.",
+            "Flags about twice as many samples as are wrong where labels are mostly right.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+            "With few classes each run gives much of the data away: a third with two classes, "
+            "unless the share of threshold rows is capped.",
+        ),
+        reference="Pleiss, Zhang, Elenberg and Weinberger 2020, section 3, equations (1) and (2)",
+    ),
+    Entry(
+        name="margin",
+        version=1,
+        title="Average margin",
+        summary="Ranks labels by how far the network preferred another class, averaged over an "
+        "ordinary training.",
+        definition="The mean over epochs of the margin, without planted rows and without a cut.",
+        quantity_name="margin",
+        quantity_unit="logits",
+        quantity_range="unbounded",
+        low_is_suspect=True,
+        has_cut=False,
+        is_main=True,
+        needs=Needs(probe=Probe.NONE, n_runs=1, signals=("margin",)),
+        parameters=(_SKIP_FIRST,),
+        known_failures=(
+            "It ranks and does not say how many labels are wrong.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+        ),
+        reference="Pleiss, Zhang, Elenberg and Weinberger 2020, section 3, equations (1) and (2)",
+    ),
+    Entry(
+        name="late_margin",
+        version=1,
+        title="Average margin of the second half",
+        summary="Ranks labels by the average margin over the second half of the epochs only.",
+        definition="The mean of the margin over the last ⌈T / 2⌉ of T epochs.",
+        quantity_name="late_margin",
+        quantity_unit="logits",
+        quantity_range="unbounded",
+        low_is_suspect=True,
+        has_cut=False,
+        is_main=False,
+        needs=Needs(probe=Probe.NONE, n_runs=1, signals=("margin",)),
+        known_failures=(
+            "A training long enough to memorise wrong labels makes it worse than the full average.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+        ),
+        reference="Our variant of Pleiss et al. 2020, equation (2)",
+    ),
+    Entry(
+        name="tanh_epoch",
+        version=1,
+        title="Squashed margin, later epochs count more",
+        summary="Ranks labels by the mean of tanh(margin), each epoch weighted by its number.",
+        definition="sum of e · tanh(m_e) ÷ sum of e over the epochs e = 1..T.",
+        quantity_name="tanh_epoch",
+        quantity_unit="none",
+        quantity_range="[-1, 1]",
+        low_is_suspect=True,
+        has_cut=False,
+        is_main=False,
+        needs=Needs(probe=Probe.NONE, n_runs=1, signals=("margin",)),
+        known_failures=(
+            "Samples that are always far on one side come close to tying.",
+            _HARD_SAMPLES,
+        ),
+        reference="Our statistic; a smooth form of the sign of the margin in Kim et al. 2024",
+    ),
+    Entry(
+        name="log_ratio",
+        version=1,
+        title="Log ratio of mean probabilities",
+        summary="Ranks labels by how much more probability the network gave to another class.",
+        definition="log of the mean probability of the given label ÷ the largest mean probability "
+        "of another class, over all epochs.",
+        quantity_name="log_ratio",
+        quantity_unit="nats",
+        quantity_range="unbounded",
+        low_is_suspect=True,
+        has_cut=False,
+        is_main=False,
+        needs=Needs(probe=Probe.NONE, n_runs=1, mean_probabilities=True),
+        known_failures=(
+            "The first epoch counts like every other one, since only averages are recorded.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+        ),
+        reference="Our statistic",
+    ),
+)
+"""Every detector; the order is the order of offer."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all detectors, the main ones first."""
+    return tuple(entry.name for entry in CATALOG)
+
+
+def entry(name: str) -> Entry:
+    """Return the entry of a detector.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none of this name; says which there are.
+
+    Examples
+    --------
+    >>> entry("aum").quantity_unit
+    'logits'
+    """
+    for candidate in CATALOG:
+        if candidate.name == name:
+            return candidate
+    raise NotFoundError(f"There is no method {name!r}; there are {', '.join(names())}.")

@@ -1,0 +1,72 @@
+"""The one verb of a detector, and what it needs to be asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from audit.records.dynamics import TrainingDynamics
+from audit.records.progress import Report
+from audit.records.run import Probe
+from audit.records.scores import DetectorSpec, Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a detector must be given.
+
+    Parameters
+    ----------
+    probe
+        What must have been planted into the runs; ``none`` means an ordinary training.
+    n_runs
+        Number of runs to train for it: the parts of one probe group, or a single run. It answers on
+        fewer, and says what is missing.
+    signals
+        Names of the signals that it reads.
+    mean_probabilities
+        Whether it cannot answer without the average predicted distribution. Every detector uses it
+        for suggested labels where it is there.
+    """
+
+    probe: Probe
+    n_runs: int
+    signals: tuple[str, ...] = ()
+    mean_probabilities: bool = False
+
+
+class Detector(Protocol):
+    """Anything that can say how suspicious the label of each sample is."""
+
+    @property
+    def spec(self) -> DetectorSpec:
+        """Name, version and every parameter, defaults included."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """What it must be given."""
+        ...
+
+    def score(self, runs: Sequence[TrainingDynamics], report: Report) -> Scores:
+        """Return the suspicion of every sample of the dataset.
+
+        Parameters
+        ----------
+        runs
+            One run, or several of one dataset, in any order; the answer does not depend on it.
+        report
+            Told how far the work is; may stop it.
+
+        Returns
+        -------
+        Scores
+            One value per sample, higher = more likely wrong; NaN where the runs say nothing.
+
+        Raises
+        ------
+        UnreliableError
+            If these dynamics do not allow an answer that may be trusted.
+        StoppedError
+            If `report` was told to stop.
+        """
+        ...
