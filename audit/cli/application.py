@@ -12,7 +12,7 @@ import typer
 
 from audit import __version__
 from audit.cli import datasets, decisions, exports, runs, scores, system
-from audit.cli.session import WorkspaceOption
+from audit.cli.session import WorkspaceOption, as_command
 from audit.errors import AuditError
 
 app = typer.Typer(
@@ -56,8 +56,30 @@ def surroundings(
     context.obj = workspace if workspace is None else Path(workspace)
 
 
-for group in (datasets, runs, scores, decisions, exports, system):
-    group.register(app)
+COMMANDS = (
+    ("Datasets", "import", datasets.import_),
+    ("Datasets", "list", datasets.list_),
+    ("Datasets", "show", datasets.show),
+    ("Datasets", "delete", datasets.delete),
+    ("Datasets", "relocate", datasets.relocate),
+    ("Training", "train", runs.train),
+    ("Training", "cancel", runs.cancel),
+    ("Training", "resume", runs.resume),
+    ("Finding suspects", "score", scores.score),
+    ("Finding suspects", "audit", scores.audit),
+    ("Finding suspects", "evaluate", scores.evaluate),
+    ("Finding suspects", "methods", scores.methods),
+    ("Deciding", "decide", decisions.decide),
+    ("Deciding", "undo", decisions.undo),
+    ("Corrected labels", "export", exports.export),
+    ("Corrected labels", "apply", exports.apply),
+    ("labeltrace itself", "demo", system.demo),
+    ("labeltrace itself", "doctor", system.doctor),
+)
+"""Panel of ``--help``, word, function."""
+
+for _panel, _word, _function in COMMANDS:
+    app.command(_word, rich_help_panel=_panel)(as_command(_function))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,32 +99,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # a stream put in place by a test
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    is_debugging = "--debug" in words
     try:
         code = app(args=words, prog_name="labeltrace", standalone_mode=False)
         sys.stdout.flush()
-    except _USAGE_ERROR as error:
-        error.show(file=sys.stderr)
+    except BaseException as error:  # noqa: BLE001  the last door: a sentence instead of a traceback
+        if "--debug" in words and not isinstance(error, _USAGE_ERROR):
+            traceback.print_exc()
+        return _answer(error)
+    return int(code or 0)
+
+
+def _answer(error: BaseException) -> int:
+    """Tell what went wrong in one sentence and return the exit code that stands for it."""
+    if isinstance(error, _USAGE_ERROR):
+        error.show(file=sys.stderr)  # type: ignore[attr-defined]
         return 2
-    except (KeyboardInterrupt, typer.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _say("interrupted", 130)
-    except BrokenPipeError:
-        # Whoever read our output has gone; python would complain once more while it closes stdout.
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has gone; python would complain once more as it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except AuditError as error:
-        if is_debugging:
-            traceback.print_exc()
+    if isinstance(error, AuditError):
         return _say(str(error), 1)
-    except Exception as error:  # noqa: BLE001  the last door: a sentence instead of a traceback
-        if is_debugging:
-            traceback.print_exc()
-            return 1
-        return _say(
-            f"Unexpected {type(error).__name__}: {error}. Run it again with --debug to see where.",
-            1,
-        )
-    return int(code or 0)
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return _say(
+        f"Unexpected {type(error).__name__}: {error}. Run it again with --debug to see where.", 1
+    )
 
 
 def _say(sentence: str, code: int) -> int:

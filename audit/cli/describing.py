@@ -60,7 +60,7 @@ def _limited(title: str, texts: Sequence[str]) -> list[str]:
     return lines
 
 
-def datasets(workspace: Workspace) -> tuple[tuple[str, ...], list[Record]]:
+def datasets(workspace: Workspace) -> tuple[tuple[str, ...], Sequence[Record]]:
     """Return column names and a record per dataset."""
     records = [
         {
@@ -77,7 +77,7 @@ def datasets(workspace: Workspace) -> tuple[tuple[str, ...], list[Record]]:
     return ("id", "name", "samples", "classes", "runs", "decided", "created_at"), records
 
 
-def runs(workspace: Workspace) -> tuple[tuple[str, ...], list[Record]]:
+def runs(workspace: Workspace) -> tuple[tuple[str, ...], Sequence[Record]]:
     """Return column names and a record per run."""
     run_verbs.refresh(workspace)
     names = {d.id: d.name for d in dataset_rows.all(workspace)}
@@ -98,14 +98,14 @@ def runs(workspace: Workspace) -> tuple[tuple[str, ...], list[Record]]:
     return columns, records
 
 
-def jobs(workspace: Workspace) -> tuple[tuple[str, ...], list[Record]]:
+def jobs(workspace: Workspace) -> tuple[tuple[str, ...], Sequence[Record]]:
     """Return column names and a record per job."""
     run_verbs.refresh(workspace)
     records = [job_record(job) for job in job_rows.every(workspace)]
     return ("id", "kind", "device", "state", "fraction", "message", "created_at"), records
 
 
-def methods() -> tuple[tuple[str, ...], list[Record]]:
+def methods() -> tuple[tuple[str, ...], Sequence[Record]]:
     """Return column names and a record per method of the catalogue."""
     records = [
         {

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.following import follow
-from audit.cli.session import Session, command, printable
+from audit.cli.session import Session, printable
 from audit.records import preset as presets
 from audit.records.dataset import Split
 from audit.records.job import Job
@@ -14,8 +14,6 @@ from audit.records.run import Augmentation, Precision, Probe, Run
 from audit.store import datasets as dataset_rows
 from audit.workbench import runs as verbs
 from audit.workbench.runs import Wishes
-
-PANEL = "Training"
 
 _PRESETS = "; ".join(f"{p.name}: {p.purpose}" for p in presets.PRESETS.values())
 
@@ -93,86 +91,80 @@ def parse_splits(text: str) -> tuple[Split, ...]:
         raise typer.BadParameter(f"{text!r} must name train, val or test.") from None
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-
-    @command(app, "train", rich_help_panel=PANEL)
-    def train(
-        session: Session,
-        dataset: Annotated[
-            str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")
-        ],
-        preset: PresetOption = "quick",
-        probe: ProbeOption = Probe.NONE,
-        epochs: EpochsOption = None,
-        architecture: ArchitectureOption = None,
-        backbone: BackboneOption = None,
-        weights: WeightsOption = None,
-        image_size: SizeOption = None,
-        augment: AugmentOption = None,
-        precision: PrecisionOption = None,
-        device: DeviceOption = "auto",
-        seed: SeedOption = 0,
-        splits: SplitsOption = "train",
-        detach: Annotated[
-            bool, typer.Option("--detach", help="Print the run ids and return; training goes on.")
-        ] = False,
-    ) -> None:
-        """Train a network and record how it learns each label. Prints the run ids."""
-        wishes = Wishes(
-            preset=preset,
-            probe=probe,
-            epochs=epochs,
-            architecture=architecture,
-            backbone=backbone,
-            weights=weights,
-            image_size=image_size,
-            augmentation=augment,
-            precision=precision,
-            device=device,
-            seed=seed,
-            splits=parse_splits(splits),
-        )
-        with session.workspace() as workspace:
-            found = dataset_rows.find(workspace, dataset)
-            started = verbs.start(workspace, found, verbs.settle(found, wishes))
-            for run, _ in started:
-                session.say(run_sentence(run))
-            if not detach:
-                follow(session, workspace, titled(started))
+def train(
+    session: Session,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")],
+    preset: PresetOption = "quick",
+    probe: ProbeOption = Probe.NONE,
+    epochs: EpochsOption = None,
+    architecture: ArchitectureOption = None,
+    backbone: BackboneOption = None,
+    weights: WeightsOption = None,
+    image_size: SizeOption = None,
+    augment: AugmentOption = None,
+    precision: PrecisionOption = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    splits: SplitsOption = "train",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the run ids and return; training goes on.")
+    ] = False,
+) -> None:
+    """Train a network and record how it learns each label. Prints the run ids."""
+    wishes = Wishes(
+        preset=preset,
+        probe=probe,
+        epochs=epochs,
+        architecture=architecture,
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        augmentation=augment,
+        precision=precision,
+        device=device,
+        seed=seed,
+        splits=parse_splits(splits),
+    )
+    with session.workspace() as workspace:
+        found = dataset_rows.find(workspace, dataset)
+        started = verbs.start(workspace, found, verbs.settle(found, wishes))
         for run, _ in started:
-            session.print(run.id)
-        if detach:
-            session.say(
-                "Training goes on in the background: `labeltrace list jobs` shows how far it is."
-            )
-
-    @command(app, "cancel", rich_help_panel=PANEL)
-    def cancel(
-        session: Session,
-        reference: Annotated[
-            str, typer.Argument(metavar="JOB", help="A job's id, or the name or id of a run.")
-        ],
-    ) -> None:
-        """Stop a job, waiting or running; finished epochs are kept."""
-        with session.workspace() as workspace:
-            job = verbs.cancel(workspace, reference)
-        session.say(f"Job {job.id} is {job.state}.")
-
-    @command(app, "resume", rich_help_panel=PANEL)
-    def resume(
-        session: Session,
-        reference: Annotated[str, typer.Argument(metavar="RUN", help="Name, id or its beginning.")],
-        detach: Annotated[
-            bool, typer.Option("--detach", help="Print the run id and return; training goes on.")
-        ] = False,
-    ) -> None:
-        """Go on with an interrupted run from its last whole epoch. Prints the run id."""
-        with session.workspace() as workspace:
-            run, job = verbs.resume(workspace, reference)
-            if not detach:
-                follow(session, workspace, titled([(run, job)]))
+            session.say(run_sentence(run))
+        if not detach:
+            follow(session, workspace, titled(started))
+    for run, _ in started:
         session.print(run.id)
+    if detach:
+        session.say(
+            "Training goes on in the background: `labeltrace list jobs` shows how far it is."
+        )
+
+
+def cancel(
+    session: Session,
+    reference: Annotated[
+        str, typer.Argument(metavar="JOB", help="A job's id, or the name or id of a run.")
+    ],
+) -> None:
+    """Stop a job, waiting or running; finished epochs are kept."""
+    with session.workspace() as workspace:
+        job = verbs.cancel(workspace, reference)
+    session.say(f"Job {job.id} is {job.state}.")
+
+
+def resume(
+    session: Session,
+    reference: Annotated[str, typer.Argument(metavar="RUN", help="Name, id or its beginning.")],
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the run id and return; training goes on.")
+    ] = False,
+) -> None:
+    """Go on with an interrupted run from its last whole epoch. Prints the run id."""
+    with session.workspace() as workspace:
+        run, job = verbs.resume(workspace, reference)
+        if not detach:
+            follow(session, workspace, titled([(run, job)]))
+    session.print(run.id)
 
 
 def titled(started: list[tuple[Run, Job]]) -> list[tuple[str, Job]]:

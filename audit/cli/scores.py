@@ -33,7 +33,7 @@ from audit.cli.runs import (
     run_sentence,
     titled,
 )
-from audit.cli.session import JsonOption, Session, command, printable
+from audit.cli.session import JsonOption, Session, printable
 from audit.errors import InputError
 from audit.records.dataset import Dataset
 from audit.records.run import Run
@@ -47,8 +47,6 @@ from audit.workbench import runs as run_verbs
 from audit.workbench.datasets import SourceOptions
 from audit.workbench.runs import Wishes
 
-PANEL = "Finding suspects"
-
 MethodOption = Annotated[
     list[str],
     typer.Option("--method", metavar="M[,M…]", help="Methods, as `labeltrace methods` lists them."),
@@ -56,166 +54,158 @@ MethodOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-
-    @command(app, "score", rich_help_panel=PANEL)
-    def score(
-        session: Session,
-        targets: Annotated[
-            list[str],
-            typer.Argument(
-                metavar="RUN…|FILE",
-                help="Runs (a probe group is taken whole), or a file of dynamics recorded elsewhere.",
-            ),
-        ],
-        method: MethodOption,
-        out: Annotated[
-            Path | None,
-            typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet."),
-        ] = None,
-        axes: Annotated[
-            str | None,
-            typer.Option("--axes", metavar="enk|nek", help="Order of axes of a recorded array."),
-        ] = None,
-        force: ForceOption = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        """Score recorded runs with one or more methods."""
-        methods = scoring.parse_methods(method)
-        if out is not None:
-            exporting.check_scores_path(out, force=force)
-        recorded = _recorded_file(session, targets)
-        if recorded is not None:
-            if out is None:
-                raise typer.BadParameter("Scores of dynamics recorded elsewhere need --out FILE.")
-            with session.workspace() as workspace:
-                job = scoring.start_file(
-                    workspace, recorded, methods, axes=axes, out=out, force=force
-                )
-                (ended,) = follow(session, workspace, [("scoring", job)])
-            answers = (ended.result or {})["scores"]
-            _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)
-            return
-        with session.workspace() as workspace:
-            wanted = scoring.requests(workspace, targets, methods)
-            dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
-            scores = _score(session, workspace, wanted)
-            if out is not None:
-                exporting.write_scores(dataset, scores, out, force=force)
-        summary = {name: describe_scores(dataset, s) for name, s in scores.items()}
-        _print_summary(session, summary, out, as_json=as_json)
-
-    @command(app, "audit", rich_help_panel=PANEL)
-    def audit(
-        session: Session,
-        source: Annotated[
-            Path,
-            typer.Argument(metavar="SOURCE", help="Folder of class folders, table or .npz."),
-        ],
-        out: Annotated[
-            Path, typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet.")
-        ],
-        method: MethodOption = ["aum"],  # noqa: B006  typer copies it
-        name: NameOption = None,
-        labels: LabelsOption = None,
-        path_column: PathColumnOption = None,
-        label_column: LabelColumnOption = None,
-        truth_column: TruthColumnOption = None,
-        split_column: SplitColumnOption = None,
-        preset: PresetOption = "quick",
-        epochs: EpochsOption = None,
-        architecture: ArchitectureOption = None,
-        backbone: BackboneOption = None,
-        weights: WeightsOption = None,
-        image_size: SizeOption = None,
-        augment: AugmentOption = None,
-        precision: PrecisionOption = None,
-        device: DeviceOption = "auto",
-        seed: SeedOption = 0,
-        splits: SplitsOption = "train",
-        force: ForceOption = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        """Do it all: import, train what the methods need, score, write the suspects.
-
-        What an earlier audit of the same data with the same settings has finished is used again.
-        """
-        methods = scoring.parse_methods(method)
+def score(
+    session: Session,
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN…|FILE",
+            help="Runs (a probe group is taken whole), or a file of dynamics recorded elsewhere.",
+        ),
+    ],
+    method: MethodOption,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet."),
+    ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option("--axes", metavar="enk|nek", help="Order of axes of a recorded array."),
+    ] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score recorded runs with one or more methods."""
+    methods = scoring.parse_methods(method)
+    if out is not None:
         exporting.check_scores_path(out, force=force)
-        options = SourceOptions(
-            labels=labels,
-            path_column=path_column,
-            label_column=label_column,
-            truth_column=truth_column,
-            split_column=split_column,
-        )
-        wishes = Wishes(
-            preset=preset,
-            epochs=epochs,
-            architecture=architecture,
-            backbone=backbone,
-            weights=weights,
-            image_size=image_size,
-            augmentation=augment,
-            precision=precision,
-            device=device,
-            seed=seed,
-            splits=parse_splits(splits),
-        )
-        with progress(session, "looking at the source") as report:
-            planned = dataset_verbs.plan(source, options, report)
-        for line in describing.plan_lines(planned):
-            session.say(line)
+    recorded = _recorded_file(session, targets)
+    if recorded is not None:
+        if out is None:
+            raise typer.BadParameter("Scores of dynamics recorded elsewhere need --out FILE.")
         with session.workspace() as workspace:
-            dataset, _ = dataset_verbs.add(workspace, planned, name)
-            exporting.check_scores_path(out, force=force, dataset=dataset)
-            runs = _train_what_is_needed(session, workspace, dataset, methods, wishes)
-            wanted = scoring.requests(workspace, [run.id for run in runs], methods)
-            scores = _score(session, workspace, wanted)
-            dataset = dataset_rows.find(workspace, dataset.id)  # with what the runs found out
+            job = scoring.start_file(workspace, recorded, methods, axes=axes, out=out, force=force)
+            (ended,) = follow(session, workspace, [("scoring", job)])
+        answers = (ended.result or {})["scores"]
+        _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)
+        return
+    with session.workspace() as workspace:
+        wanted = scoring.requests(workspace, targets, methods)
+        dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
+        scores = _score(session, workspace, wanted)
+        if out is not None:
             exporting.write_scores(dataset, scores, out, force=force)
-            evaluation = evaluating.evaluate(workspace, dataset) if dataset.has_truth else None
-        summary = {method_name: describe_scores(dataset, s) for method_name, s in scores.items()}
-        if as_json:
-            session.print_json(
-                {
-                    "dataset": {"id": dataset.id, "name": dataset.name},
-                    "runs": [{"id": run.id, "name": run.name} for run in runs],
-                    "scores": summary,
-                    "out": str(out),
-                    "evaluation": evaluation,
-                }
-            )
-            return
-        session.print(f"dataset\t{dataset.id}\t{printable(dataset.name)}")
-        for run in runs:
-            session.print(f"run\t{run.id}\t{printable(run.name)}")
-        _print_summary(session, summary, out, as_json=False)
-        if evaluation is not None:
-            show_evaluation(session, evaluation)
+    summary = {name: describe_scores(dataset, s) for name, s in scores.items()}
+    _print_summary(session, summary, out, as_json=as_json)
 
-    @command(app, "evaluate", rich_help_panel=PANEL)
-    def evaluate(
-        session: Session,
-        dataset: Annotated[
-            str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")
-        ],
-        as_json: JsonOption = False,
-    ) -> None:
-        """Measure the newest scores of every method against known true labels."""
-        with session.workspace() as workspace:
-            found = evaluating.evaluate(workspace, dataset_rows.find(workspace, dataset))
-        if as_json:
-            session.print_json(found)
-        else:
-            show_evaluation(session, found)
 
-    @command(app, "methods", rich_help_panel=PANEL)
-    def methods(session: Session, as_json: JsonOption = False) -> None:
-        """List the methods that can find suspects, with what each needs."""
-        columns, records = describing.methods()
-        describing.show_records(session, columns, records, as_json=as_json)
+def audit(
+    session: Session,
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="SOURCE", help="Folder of class folders, table or .npz."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet.")
+    ],
+    method: MethodOption = ["aum"],  # noqa: B006  typer copies it
+    name: NameOption = None,
+    labels: LabelsOption = None,
+    path_column: PathColumnOption = None,
+    label_column: LabelColumnOption = None,
+    truth_column: TruthColumnOption = None,
+    split_column: SplitColumnOption = None,
+    preset: PresetOption = "quick",
+    epochs: EpochsOption = None,
+    architecture: ArchitectureOption = None,
+    backbone: BackboneOption = None,
+    weights: WeightsOption = None,
+    image_size: SizeOption = None,
+    augment: AugmentOption = None,
+    precision: PrecisionOption = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    splits: SplitsOption = "train",
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Do it all: import, train what the methods need, score, write the suspects.
+
+    What an earlier audit of the same data with the same settings has finished is used again.
+    """
+    methods = scoring.parse_methods(method)
+    exporting.check_scores_path(out, force=force)
+    options = SourceOptions(
+        labels=labels,
+        path_column=path_column,
+        label_column=label_column,
+        truth_column=truth_column,
+        split_column=split_column,
+    )
+    wishes = Wishes(
+        preset=preset,
+        epochs=epochs,
+        architecture=architecture,
+        backbone=backbone,
+        weights=weights,
+        image_size=image_size,
+        augmentation=augment,
+        precision=precision,
+        device=device,
+        seed=seed,
+        splits=parse_splits(splits),
+    )
+    with progress(session, "looking at the source") as report:
+        planned = dataset_verbs.plan(source, options, report)
+    for line in describing.plan_lines(planned):
+        session.say(line)
+    with session.workspace() as workspace:
+        dataset, _ = dataset_verbs.add(workspace, planned, name)
+        exporting.check_scores_path(out, force=force, dataset=dataset)
+        runs = _train_what_is_needed(session, workspace, dataset, methods, wishes)
+        wanted = scoring.requests(workspace, [run.id for run in runs], methods)
+        scores = _score(session, workspace, wanted)
+        dataset = dataset_rows.find(workspace, dataset.id)  # with what the runs found out
+        exporting.write_scores(dataset, scores, out, force=force)
+        evaluation = evaluating.evaluate(workspace, dataset) if dataset.has_truth else None
+    summary = {method_name: describe_scores(dataset, s) for method_name, s in scores.items()}
+    if as_json:
+        session.print_json(
+            {
+                "dataset": {"id": dataset.id, "name": dataset.name},
+                "runs": [{"id": run.id, "name": run.name} for run in runs],
+                "scores": summary,
+                "out": str(out),
+                "evaluation": evaluation,
+            }
+        )
+        return
+    session.print(f"dataset\t{dataset.id}\t{printable(dataset.name)}")
+    for run in runs:
+        session.print(f"run\t{run.id}\t{printable(run.name)}")
+    _print_summary(session, summary, out, as_json=False)
+    if evaluation is not None:
+        show_evaluation(session, evaluation)
+
+
+def evaluate(
+    session: Session,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the newest scores of every method against known true labels."""
+    with session.workspace() as workspace:
+        found = evaluating.evaluate(workspace, dataset_rows.find(workspace, dataset))
+    if as_json:
+        session.print_json(found)
+    else:
+        show_evaluation(session, found)
+
+
+def methods(session: Session, as_json: JsonOption = False) -> None:
+    """List the methods that can find suspects, with what each needs."""
+    columns, records = describing.methods()
+    describing.show_records(session, columns, records, as_json=as_json)
 
 
 def _recorded_file(session: Session, targets: list[str]) -> Path | None:

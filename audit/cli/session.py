@@ -1,7 +1,7 @@
 """One command's surroundings: the workspace it works in and how it speaks.
 
-`command` registers a function as a command and gives it the options that every command has, so that
-``--workspace`` and ``--debug`` mean the same everywhere and are written down once.
+`as_command` gives a function the options that every command has, so that ``--workspace`` and
+``--debug`` mean the same everywhere and are written down once.
 """
 
 import functools
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -88,12 +88,12 @@ class Session:
 
 
 def printable(text: str) -> str:
-    """Return a text with control characters escaped, so that a name cannot steer the terminal.
+    r"""Return a text with control characters escaped, so that a name cannot steer the terminal.
 
     Examples
     --------
-    >>> printable("two\\nlines \\x1b[31m")
-    'two\\\\nlines \\\\x1b[31m'
+    >>> print(printable("two" + chr(10) + "lines"))
+    two\nlines
     """
     return "".join(
         c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii")
@@ -101,52 +101,39 @@ def printable(text: str) -> str:
     )
 
 
-def command(
-    app: typer.Typer, name: str, **settings: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function ``f(session, …)`` as a command with ``--workspace`` and ``--debug``.
+def as_command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a function ``f(session, …)`` as typer wants it, with ``--workspace`` and ``--debug``.
 
     Parameters
     ----------
-    app
-        Where to register it.
-    name
-        The word that a user types.
-    **settings
-        Passed on to typer.
+    function
+        Takes a `Session` first; its other parameters are arguments and options.
+
+    Returns
+    -------
+    callable
+        Makes the session from the options and calls the function.
     """
+    signature = inspect.signature(function)
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(function)
+    @functools.wraps(function)
+    def wrapper(
+        context: typer.Context,
+        workspace: Path | None = None,
+        debug: bool = False,
+        **options: object,
+    ) -> None:
+        del debug  # read from the command line by main(), which catches what commands raise
+        before = context.obj if isinstance(context.obj, Path) else None
+        function(Session(places.workspace_path(workspace or before)), **options)
 
-        @functools.wraps(function)
-        def wrapper(
-            *args: Any,
-            context: typer.Context,
-            workspace: Path | None = None,
-            debug: bool = False,
-            **kwargs: Any,
-        ) -> None:
-            del debug  # read from the command line by main(), which catches what commands raise
-            before = context.obj if isinstance(context.obj, Path) else None
-            function(Session(places.workspace_path(workspace or before)), *args, **kwargs)
-
-        own = [p for p in signature.parameters.values() if p.name != "session"]
-        shared = [
-            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-            inspect.Parameter(
-                "workspace",
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=WorkspaceOption,
-            ),
-            inspect.Parameter(
-                "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption
-            ),
-        ]
-        wrapper.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
-        app.command(name, **settings)(wrapper)
-        return function
-
-    return register
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [p.replace(kind=keyword) for p in signature.parameters.values() if p.name != "session"]
+    shared = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
+        inspect.Parameter("workspace", keyword, default=None, annotation=WorkspaceOption),
+        inspect.Parameter("debug", keyword, default=False, annotation=DebugOption),
+    ]
+    wrapper.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
+    return wrapper

@@ -9,7 +9,7 @@ import typer
 
 from audit.cli.following import follow
 from audit.cli.runs import titled
-from audit.cli.session import JsonOption, Session, command, printable
+from audit.cli.session import JsonOption, Session, printable
 from audit.errors import AuditError
 from audit.store.workspace import Workspace
 from audit.workbench import demo as demo_verbs
@@ -17,67 +17,61 @@ from audit.workbench import diagnosing, places, scoring
 from audit.workbench import runs as run_verbs
 from audit.workbench.runs import Wishes
 
-PANEL = "labeltrace itself"
 
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-
-    @command(app, "demo", rich_help_panel=PANEL)
-    def demo(
-        session: Session,
-        no_app: Annotated[
-            bool, typer.Option("--no-app", help="End with one line of JSON on stdout.")
-        ] = False,
-    ) -> None:
-        """Show it all on 1,797 scanned digits with 144 wrong labels. Has its own workspace; needs no network."""
-        started = time.monotonic()
-        path = places.demo_path(session.workspace_path)
-        session.say(f"The demo works in {printable(str(path))}.")
-        with Workspace.open(path) as workspace:
-            found = demo_verbs.dataset(workspace, path)
-            session.say(
-                f"{found.n_samples} scanned digits; {demo_verbs.N_PLANTED} of them were given a wrong label."
-            )
-            configs = run_verbs.settle(found, Wishes(preset="quick", device="cpu"))
-            sealed = run_verbs.find_sealed(workspace, found, configs)
-            if sealed is None:
-                runs = run_verbs.start(workspace, found, configs)
-                follow(session, workspace, titled(runs))
-                ids = [run.id for run, _ in runs]
-            else:
-                session.say("Using what an earlier demo has trained.")
-                ids = [run.id for run in sealed]
-            job = scoring.start(workspace, scoring.requests(workspace, ids, [demo_verbs.METHOD]))
-            (ended,) = follow(session, workspace, [("scoring", job)])
-            scores = scoring.collect(workspace, ended)[demo_verbs.METHOD]
-            outcome = demo_verbs.outcome(workspace, found, scores)
+def demo(
+    session: Session,
+    no_app: Annotated[
+        bool, typer.Option("--no-app", help="End with one line of JSON on stdout.")
+    ] = False,
+) -> None:
+    """Show it all on 1,797 scanned digits with 144 wrong labels. Has its own workspace; needs no network."""
+    started = time.monotonic()
+    path = places.demo_path(session.workspace_path)
+    session.say(f"The demo works in {printable(str(path))}.")
+    with Workspace.open(path) as workspace:
+        found = demo_verbs.dataset(workspace, path)
         session.say(
-            f"{outcome.found_in_top} of the {outcome.n_planted} wrong labels stand among the "
-            f"{outcome.n_planted} most suspicious samples (average precision {outcome.average_precision:.3f})."
+            f"{found.n_samples} scanned digits; {demo_verbs.N_PLANTED} of them were given a wrong label."
         )
-        if no_app:
-            session.print(json.dumps(outcome.to_json(time.monotonic() - started)))
-            return
-        flag = f"--workspace {printable(str(path))}"
-        session.say("Look at the result:")
-        session.say(f"  labeltrace score {ids[0]} --method margin --out digits.csv {flag}")
-        session.say(f"  labeltrace evaluate {demo_verbs.NAME} {flag}")
-        session.say(f"  labeltrace decide {demo_verbs.NAME} SAMPLE_KEY --relabel three {flag}")
-        session.say(f"  labeltrace export {demo_verbs.NAME} --out corrected.csv {flag}")
-
-    @command(app, "doctor", rich_help_panel=PANEL)
-    def doctor(session: Session, as_json: JsonOption = False) -> None:
-        """Look whether everything that labeltrace needs is here; exit 1 if something is not."""
-        checks = diagnosing.examine(session.workspace_path)
-        if as_json:
-            session.print_json(
-                {"fine": all(c.is_fine for c in checks), "checks": [asdict(c) for c in checks]}
-            )
+        configs = run_verbs.settle(found, Wishes(preset="quick", device="cpu"))
+        sealed = run_verbs.find_sealed(workspace, found, configs)
+        if sealed is None:
+            runs = run_verbs.start(workspace, found, configs)
+            follow(session, workspace, titled(runs))
+            ids = [run.id for run, _ in runs]
         else:
-            for check in checks:
-                mark = "ok" if check.is_fine else "!!"
-                advice = f" → {check.advice}" if check.advice else ""
-                session.print(f"{mark}  {check.name}: {printable(check.found)}{advice}")
-        if not all(check.is_fine for check in checks):
-            raise AuditError("Something is missing or broken; see the lines marked !!.")
+            session.say("Using what an earlier demo has trained.")
+            ids = [run.id for run in sealed]
+        job = scoring.start(workspace, scoring.requests(workspace, ids, [demo_verbs.METHOD]))
+        (ended,) = follow(session, workspace, [("scoring", job)])
+        scores = scoring.collect(workspace, ended)[demo_verbs.METHOD]
+        outcome = demo_verbs.outcome(workspace, found, scores)
+    session.say(
+        f"{outcome.found_in_top} of the {outcome.n_planted} wrong labels stand among the "
+        f"{outcome.n_planted} most suspicious samples (average precision {outcome.average_precision:.3f})."
+    )
+    if no_app:
+        session.print(json.dumps(outcome.to_json(time.monotonic() - started)))
+        return
+    flag = f"--workspace {printable(str(path))}"
+    session.say("Look at the result:")
+    session.say(f"  labeltrace score {ids[0]} --method margin --out digits.csv {flag}")
+    session.say(f"  labeltrace evaluate {demo_verbs.NAME} {flag}")
+    session.say(f"  labeltrace decide {demo_verbs.NAME} SAMPLE_KEY --relabel three {flag}")
+    session.say(f"  labeltrace export {demo_verbs.NAME} --out corrected.csv {flag}")
+
+
+def doctor(session: Session, as_json: JsonOption = False) -> None:
+    """Look whether everything that labeltrace needs is here; exit 1 if something is not."""
+    checks = diagnosing.examine(session.workspace_path)
+    if as_json:
+        session.print_json(
+            {"fine": all(c.is_fine for c in checks), "checks": [asdict(c) for c in checks]}
+        )
+    else:
+        for check in checks:
+            mark = "ok" if check.is_fine else "!!"
+            advice = f" → {check.advice}" if check.advice else ""
+            session.print(f"{mark}  {check.name}: {printable(check.found)}{advice}")
+    if not all(check.is_fine for check in checks):
+        raise AuditError("Something is missing or broken; see the lines marked !!.")

@@ -25,7 +25,8 @@ from audit.store import datasets as dataset_rows
 from audit.store import findings
 from audit.store import pixels as pixel_store
 from audit.store import runs as run_rows
-from audit.store.dynamics import DynamicsWriter, SavedRows
+from audit.store.dynamics import DynamicsWriter
+from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
 from audit.training import backbones, features, rows
 from audit.training.loop import Training
@@ -204,8 +205,10 @@ def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
     digests = found.content_digests
     known = findings.content_digests(workspace, dataset.id)
     if known is not None:
-        is_known = known.any(axis=1)
-        changed = np.flatnonzero(is_known & digests.any(axis=1) & (known != digests).any(axis=1))
+        is_known = np.any(known, axis=1)
+        changed = np.flatnonzero(
+            is_known & np.any(digests, axis=1) & np.any(known != digests, axis=1)
+        )
         if len(changed):
             first = dataset.sample_keys[int(changed[0])]
             raise InputError(

@@ -65,9 +65,10 @@ def arrays() -> Mapping[str, np.ndarray]:
         ``images`` (1797, 8, 8) uint8, ``labels`` and ``true_labels`` (1797,) int64, ``class_names``
         (10,) text.
     """
-    digits = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    true_labels = digits.target.astype(np.int64)
+    pixels, target = load_digits(return_X_y=True)
+    scans = np.asarray(pixels, dtype=np.float64).reshape(-1, 8, 8)
+    images = np.rint(scans * (255 / 16)).astype(np.uint8)
+    true_labels = np.asarray(target, dtype=np.int64)
     planted = noise.plant(
         true_labels, N_PLANTED, n_classes=len(CLASS_NAMES), rng=np.random.default_rng(SEED)
     )
@@ -92,7 +93,7 @@ def dataset(workspace: Workspace, folder: Path) -> Dataset:
     path = folder / f"{NAME}.npz"
     if not path.exists():
         partial = path.with_name(f".{path.name}.partial.npz")
-        np.savez(partial, **arrays())
+        np.savez(partial, allow_pickle=False, **arrays())
         partial.replace(path)
     planned = sources.plan(path)
     found, _ = dataset_verbs.add(workspace, planned, NAME)

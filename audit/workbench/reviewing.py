@@ -1,5 +1,6 @@
 """Decisions: record, take back, and say when two people disagree."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,7 +108,9 @@ def undo(workspace: Workspace, dataset: Dataset, sample_key: str, *, reviewer: s
         If the sample does not exist or nothing is decided on it.
     """
     given_label(dataset, sample_key)
-    return decision_rows.undo(workspace, dataset.id, sample_key, reviewer, datetime.now(UTC))
+    return decision_rows.undo(
+        workspace, dataset.id, sample_key, reviewer=reviewer, at=datetime.now(UTC)
+    )
 
 
 def given_label(dataset: Dataset, sample_key: str) -> str | None:
@@ -168,13 +171,12 @@ def evidence(workspace: Workspace, dataset: Dataset, sample_key: str) -> Mapping
         scores = score_rows.load(workspace, summary.id)
         suspicion = float(scores.suspicion[position])
         suggestion = int(scores.suggested_label[position])
+        is_scored = not math.isnan(suspicion)
         said[method] = {
             "runs": list(scores.run_ids),
             "version": scores.spec.version,
-            "suspicion": None if suspicion != suspicion else suspicion,
-            "rank": int((scores.suspicion > suspicion).sum()) + 1
-            if suspicion == suspicion
-            else None,
+            "suspicion": suspicion if is_scored else None,
+            "rank": int((scores.suspicion > suspicion).sum()) + 1 if is_scored else None,
             "suggested_label": dataset.class_names[suggestion] if suggestion >= 0 else None,
         }
     return said
