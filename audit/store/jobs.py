@@ -129,7 +129,7 @@ def claim(workspace: Workspace, job_id: str, *, pid: int, now: datetime) -> Job 
     statement = (
         _jobs.update()
         .where(_jobs.c.id == job_id, _jobs.c.state == _QUEUED, ~is_busy)
-        .values(state=_RUNNING, pid=pid, started_at=now, heartbeat_at=now)
+        .values(state=_RUNNING, pid=pid, message="starting", started_at=now, heartbeat_at=now)
         .returning(*_jobs.c)
     )
     with workspace.writing() as connection:

@@ -12,9 +12,9 @@ from audit.store.workspace import Workspace
 
 def main():
     with Workspace.open(Path(sys.argv[1])) as workspace:
-        while queued := [j for j in jobs.every(workspace) if j.state is JobState.QUEUED]:
+        while any(job.state is JobState.QUEUED for job in jobs.every(workspace)):
             # Every claimer goes for the same few jobs.
-            for job in queued[:4]:
+            for job in jobs.next_in_line(workspace):
                 now = datetime.now(UTC)
                 if jobs.claim(workspace, job.id, pid=os.getpid(), now=now) is None:
                     continue

@@ -206,8 +206,8 @@ def test_a_killed_worker_that_was_asked_to_stop_counts_as_cancelled(
     workspace, start, launch, until, tmp_path
 ):
     job = start("ignore", child=str(tmp_path / "child"))
-    until(lambda: jobs.request_stop(workspace, job.id))
     until((tmp_path / "child").exists)
+    assert jobs.request_stop(workspace, job.id)
     os.killpg(jobs.find(workspace, job.id).pid, signal.SIGKILL)
     (closed,) = until(lambda: queue.reconcile(workspace, launch=launch))
     assert (closed.state, closed.error) == (JobState.CANCELLED, None)

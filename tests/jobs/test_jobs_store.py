@@ -89,7 +89,7 @@ def test_a_report_to_a_job_that_somebody_closed_says_stop_and_writes_nothing(wor
     jobs.claim(workspace, job.id, pid=1, now=NOW)
     jobs.finish(workspace, job.id, JobState.LOST, now=NOW, error="gone")
     assert jobs.report(workspace, job.id, 0.9, "still here", now=NOW)
-    assert jobs.find(workspace, job.id).message == ""
+    assert jobs.find(workspace, job.id).message == "starting"
 
 
 def test_one_worker_is_announced_per_job_until_it_is_late_or_withdrawn(workspace):
