@@ -273,8 +273,7 @@ def _stretched(values: NDArray[np.float32] | NDArray[np.int32]) -> NDArray[np.ui
     finite = np.isfinite(values)
     if not finite.any():
         return np.zeros(values.shape, dtype=np.uint8)
-    low = float(values.min(where=finite, initial=np.inf))
-    high = float(values.max(where=finite, initial=-np.inf))
+    low, high = float(values[finite].min()), float(values[finite].max())
     if low == high:
         return np.zeros(values.shape, dtype=np.uint8)
     scaled = (np.where(finite, values, low).astype(np.float64) - low) * (255.0 / (high - low))

@@ -32,6 +32,7 @@ _DIGEST_BYTES = 32
 _N_PROBED = 256
 _COLOURED_FRACTION = 0.05
 _COLOUR_DIFFERENCE = 2.0
+_COLOUR_PROBE_SIDE = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,7 +124,7 @@ def decode(
             "format": FORMAT,
             "size": size,
             "n_samples": dataset.n_samples,
-            "is_coloured": _is_coloured(_mapped(folder / _IMAGES)),
+            "is_coloured": _are_coloured(_mapped(folder / _IMAGES)),
             "problems": {str(position): problem for position, problem in problems.items()},
         }
         with (folder / _FACTS).open("w", encoding="utf-8") as stream:
@@ -160,6 +161,35 @@ def load(folder: Path) -> Pixels:
         raise
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise WorkspaceError(f"Decoded images in {folder} are incomplete: delete them.") from error
+
+
+def is_coloured(rgb: NDArray[np.uint8]) -> bool:
+    """Tell whether an image differs between its channels by more than scanning noise.
+
+    Parameters
+    ----------
+    rgb
+        (H, W, 3) uint8.
+
+    Returns
+    -------
+    bool
+        Whether two channels differ by more than 2 of 255, on average over pixels and pairs.
+
+    Examples
+    --------
+    >>> (
+    ...     is_coloured(np.full((2, 2, 3), 7, np.uint8)),
+    ...     is_coloured(np.eye(3, dtype=np.uint8)[None] * 9),
+    ... )
+    (False, True)
+    """
+    step = max(
+        1, max(rgb.shape[:2]) // _COLOUR_PROBE_SIDE
+    )  # a large image tells as much when thinned
+    probe = rgb[::step, ::step].astype(np.int16)
+    difference = np.abs(probe - np.roll(probe, 1, axis=2))
+    return float(difference.mean()) > _COLOUR_DIFFERENCE
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -303,14 +333,9 @@ def _mapped(file: Path) -> NDArray[np.uint8]:
     return np.load(file, mmap_mode="r")
 
 
-def _is_coloured(images: NDArray[np.uint8]) -> bool:
-    places = _spread(len(images), _N_PROBED)
-    if not places:
-        return False
-    probe = images[places].astype(np.int16)
-    shifted = np.roll(probe, 1, axis=3)
-    difference = np.abs(probe - shifted).mean(axis=(1, 2, 3))
-    return bool((difference > _COLOUR_DIFFERENCE).mean() > _COLOURED_FRACTION)
+def _are_coloured(images: NDArray[np.uint8]) -> bool:
+    probe = [is_coloured(images[place]) for place in _spread(len(images), _N_PROBED)]
+    return bool(probe) and float(np.mean(probe)) > _COLOURED_FRACTION
 
 
 def _spread(n_all: int, n_wanted: int) -> list[int]:

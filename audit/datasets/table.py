@@ -158,31 +158,6 @@ def plan(
     )
 
 
-def keys_of_rows(source: Source) -> list[str | None]:
-    """Return, for every row of a dataset's table as it lies on disk now, the sample it speaks of.
-
-    Rows are those that `TableFile.read` returns: blank lines of a CSV are left out. A row that
-    repeats an earlier one speaks of the same sample; a row without a usable path of none.
-
-    Parameters
-    ----------
-    source
-        Source of a dataset of kind ``table``.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be read any more or has lost its columns.
-    """
-    if source.labels is None:
-        raise InputError(f"{source.location} was not imported from a table.")
-    opened = open_file(Path(source.labels), [source.options["path_column"]])
-    asked = Asked(path=source.options["path_column"], label=source.options["label_column"])
-    chosen = columns.choose(source.labels, opened.columns, asked)
-    _, cells = opened.read((chosen.path, chosen.label))
-    return [key.sample_key for key in row_keys(cells[chosen.path], cells[chosen.label])]
-
-
 def row_keys(paths: Sequence[str | None], labels: Sequence[str | None]) -> list[Key]:
     """Return what every row becomes.
 
