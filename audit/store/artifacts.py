@@ -4,23 +4,15 @@ While a folder is written, and until its row is there, its writer holds the lock
 What has neither a row nor a living writer is swept.
 """
 
-import json
-import os
 import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from audit.errors import AuditError, RefusedError, WorkspaceError
-from audit.store import locks
+from audit.errors import RefusedError
+from audit.store import filing, locks
 from audit.store.faults import translated
 
 LOCK = ".lock"
@@ -71,8 +63,8 @@ class Making:
             if self.final.exists():
                 raise RefusedError(f"{self.final.name} is sealed already and never changes.")
             for file in self.folder.rglob("*"):
-                sync(file)
-            sync(self.folder)
+                filing.sync(file)
+            filing.sync(self.folder)
             try:
                 self.folder.rename(self.final)
             except OSError as error:
@@ -81,7 +73,7 @@ class Making:
                     message = f"{self.final.name} is sealed already and never changes."
                     raise RefusedError(message) from error
                 raise
-            sync(self.final.parent)
+            filing.sync(self.final.parent)
         self.folder = self.final
         return self.final
 
@@ -236,15 +228,6 @@ def _remove_now(path: Path) -> None:
         path.unlink()
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's content or a folder's entries are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def disk_size(folder: Path) -> int:
     """Return the disk space in bytes that a folder occupies; zero if it is not there."""
     total = 0
@@ -254,103 +237,3 @@ def disk_size(folder: Path) -> int:
         except FileNotFoundError:
             continue
     return total
-
-
-def replace_file(file: Path, content: bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(file)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync(file.parent)
-
-
-def array_bytes(array: NDArray[Any]) -> bytes:
-    """Return an array in the ``.npy`` format."""
-    return npy_header(array.shape, array.dtype) + bytes(content(array))
-
-
-def content(array: NDArray[Any]) -> memoryview:
-    """Return the bytes of an array in C order, without a copy where it lies so already."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """Return the head of a ``.npy`` file; its length does not depend on the first axis.
-
-    numpy keeps room for the first axis to grow, so that a file may be cut to fewer epochs in place.
-    """
-    assert not dtype.hasobject, "nothing is pickled"
-    stream = BytesIO()
-    np.lib.format.write_array_header_1_0(
-        stream,
-        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape},
-    )
-    return stream.getvalue()
-
-
-def write_array(file: Path, array: NDArray[Any]) -> None:
-    """Write an array as ``.npy``.
-
-    ``numpy.save`` reports a full disk without its error number, so that it could not be told from a
-    mistake.
-    """
-    with file.open("wb") as stream:
-        stream.write(npy_header(array.shape, array.dtype))
-        stream.write(content(array))
-
-
-def read_array(file: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """Read what `write_array` wrote; memory-mapped and read-only if asked."""
-    return np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
-
-
-def write_json(file: Path, value: object) -> None:
-    """Write plain JSON values; NaN stays NaN, because only we read it back."""
-    file.write_text(json.dumps(value), encoding="ascii")
-
-
-def read_json(file: Path) -> Any:  # noqa: ANN401 — whatever was written
-    """Read what `write_json` wrote."""
-    return json.loads(file.read_text(encoding="ascii"))
-
-
-@contextmanager
-def reading(what: str, advice: str) -> Iterator[None]:
-    """Turn a missing or cut file into one sentence.
-
-    Parameters
-    ----------
-    what
-        What is read, such as ``Run 'a' (01ab…)``.
-    advice
-        What to do if it is damaged.
-
-    Raises
-    ------
-    WorkspaceError
-        If a file is missing, cut short or not what it should be.
-    """
-    try:
-        yield
-    except WorkspaceError:
-        raise
-    except FileNotFoundError as error:
-        name = Path(str(error.filename)).name
-        raise WorkspaceError(f"{what} is damaged: {name} is missing; {advice}.") from error
-    except AuditError as error:
-        reason = str(error).rstrip(".")
-        raise WorkspaceError(f"{what} is damaged: {reason}; {advice}.") from error
-    except (ValueError, EOFError, LookupError, TypeError, OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            # A fault of the disk, not of the file; pyarrow's own complaints carry no number.
-            raise WorkspaceError(f"{what} cannot be read: {error.strerror}.") from error
-        raise WorkspaceError(
-            f"{what} is damaged: a file in it is cut short or was changed; {advice}."
-        ) from error

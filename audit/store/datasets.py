@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from audit.errors import InputError, NotFoundError, RefusedError
 from audit.records.dataset import UNLABELLED, Dataset, ImportPlan, Source, SourceKind, Truth
-from audit.store import artifacts, ids, pixels, references, runs, samples, texts
+from audit.store import artifacts, filing, ids, pixels, references, runs, samples, texts
 from audit.store import database as db
 from audit.store.findings import content_digests, record_content_digests, record_problems
 from audit.store.workspace import Workspace
@@ -307,7 +307,7 @@ def _load(workspace: Workspace, summary: DatasetSummary) -> Dataset:
 
 def _reading(summary: DatasetSummary) -> AbstractContextManager[None]:
     name = references.in_a_line(summary.name)
-    return artifacts.reading(f"Dataset {name} ({summary.id})", _ADVICE)
+    return filing.reading(f"Dataset {name} ({summary.id})", _ADVICE)
 
 
 def _folder(workspace: Workspace, dataset_id: str) -> Path:

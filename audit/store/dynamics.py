@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,37 +19,15 @@ from numpy.typing import NDArray
 from audit.errors import InputError, NotFoundError, RefusedError
 from audit.records.dynamics import SIGNALS, MeanProbabilities, TrainingDynamics
 from audit.records.run import Run, RunState
-from audit.store import artifacts, references, runs
+from audit.store import artifacts, filing, recordings, references, runs
 from audit.store.faults import translated
+from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
 
 SIGNAL_DTYPES: Mapping[str, np.dtype[Any]] = {
     name: np.dtype(np.int32 if name == "best_other_class" else np.float32) for name in SIGNALS
 }
 """What a run records by default."""
-
-_META = "dynamics.json"
-_SAMPLE, _ASSIGNED, _ROLE = "sample.npy", "assigned_label.npy", "role.npy"
-_MEAN_CLASSES, _MEAN_VALUES = "mean_probability_classes.npy", "mean_probabilities.npy"
-_CURVES = "curves.jsonl"
-_CHECKPOINT = "checkpoint.safetensors"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SavedRows:
-    """The rows that a run was begun with; a resumed run takes them again.
-
-    Parameters
-    ----------
-    n_samples, n_classes, sample, assigned_label, role
-        As in `TrainingDynamics`.
-    """
-
-    n_samples: int
-    n_classes: int
-    sample: NDArray[np.int64]
-    assigned_label: NDArray[np.int32]
-    role: NDArray[np.int8]
 
 
 class DynamicsWriter:
@@ -112,11 +89,11 @@ class DynamicsWriter:
         making = artifacts.begin(workspace.path / "runs", run.id)
         try:
             with translated(making.folder):
-                if not (making.folder / _META).exists():
-                    _prepare(making.folder, run.config.epochs, rows, signals)
+                if not (making.folder / recordings.META).exists():
+                    recordings.prepare(making.folder, run.config.epochs, rows, signals)
             with _reading(run):
-                meta = artifacts.read_json(making.folder / _META)
-                _refuse_other_rows(run, _read_rows(making.folder, meta), rows)
+                meta = filing.read_json(making.folder / recordings.META)
+                _refuse_other_rows(run, recordings.read_rows(making.folder, meta), rows)
                 return cls(workspace, run, making, meta)
         except BaseException:
             making.abandon()
@@ -161,10 +138,12 @@ class DynamicsWriter:
                     raise InputError(
                         f"Signal {name!r} has shape {values.shape}, expected ({self._n_rows},)."
                     )
-                _write_at(folder / f"{name}.npy", self._header(name), epoch, values)
+                recordings.write_epoch_of_signal(
+                    folder / f"{name}.npy", self._header(name), epoch, values
+                )
             # The line comes last: it says that the epoch is whole.
             line = json.dumps({"epoch": epoch, **(progress or {})})
-            with (folder / _CURVES).open("ab") as stream:
+            with (folder / recordings.CURVES).open("ab") as stream:
                 # A process that died in the middle of a line left no line break.
                 stream.write(b"\n" + line.encode("ascii") + b"\n")
                 stream.flush()
@@ -173,12 +152,12 @@ class DynamicsWriter:
     @property
     def n_written(self) -> int:
         """Number of whole epochs on the disk."""
-        return _n_written(self._making.folder)
+        return recordings.n_written(self._making.folder)
 
     @property
     def checkpoint_path(self) -> Path:
         """Where the checkpoint belongs; gone once the run is sealed."""
-        return self._making.folder / _CHECKPOINT
+        return self._making.folder / recordings.CHECKPOINT
 
     def seal(
         self,
@@ -217,17 +196,17 @@ class DynamicsWriter:
             raise RefusedError("A run without a single whole epoch cannot be sealed.")
         with translated(folder):
             # Before the cut: what a line calls whole must be there if we die in between.
-            _keep_curves(folder, kept)
+            recordings.keep_curves(folder, kept)
             for name, dtype in self._dtypes.items():
-                _cut(folder / f"{name}.npy", (kept, self._n_rows), dtype)
+                recordings.cut(folder / f"{name}.npy", (kept, self._n_rows), dtype)
             if mean_probabilities is not None:
-                artifacts.write_array(folder / _MEAN_CLASSES, mean_probabilities.classes)
-                artifacts.write_array(folder / _MEAN_VALUES, mean_probabilities.values)
-            meta = artifacts.read_json(folder / _META) | {
+                filing.write_array(folder / recordings.MEAN_CLASSES, mean_probabilities.classes)
+                filing.write_array(folder / recordings.MEAN_VALUES, mean_probabilities.values)
+            meta = filing.read_json(folder / recordings.META) | {
                 "n_epochs": kept,
                 "mean_is_full": mean_probabilities.is_full if mean_probabilities else None,
             }
-            artifacts.write_json(folder / _META, meta)
+            filing.write_json(folder / recordings.META, meta)
             self.checkpoint_path.unlink(missing_ok=True)
             self._making.seal()
             runs.seal_row(self._workspace, self._run.id, at or datetime.now(UTC))
@@ -253,7 +232,7 @@ class DynamicsWriter:
         self.close()
 
     def _header(self, name: str) -> bytes:
-        return artifacts.npy_header((self._n_planned, self._n_rows), self._dtypes[name])
+        return filing.npy_header((self._n_planned, self._n_rows), self._dtypes[name])
 
 
 def saved_rows(workspace: Workspace, run: Run) -> SavedRows | None:
@@ -265,10 +244,10 @@ def saved_rows(workspace: Workspace, run: Run) -> SavedRows | None:
         If the files are damaged.
     """
     folder = _folder(workspace, run)
-    if folder is None or not (folder / _META).exists():
+    if folder is None or not (folder / recordings.META).exists():
         return None
     with _reading(run):
-        return _read_rows(folder, artifacts.read_json(folder / _META))
+        return recordings.read_rows(folder, filing.read_json(folder / recordings.META))
 
 
 def load(workspace: Workspace, run: Run) -> TrainingDynamics:
@@ -286,13 +265,13 @@ def load(workspace: Workspace, run: Run) -> TrainingDynamics:
         raise NotFoundError(f"Run {name} ({run.id}) has no dynamics yet: it is {run.state}.")
     folder = runs.folder(workspace, run.id)
     with _reading(run):
-        meta = artifacts.read_json(folder / _META)
-        rows = _read_rows(folder, meta)
+        meta = filing.read_json(folder / recordings.META)
+        rows = recordings.read_rows(folder, meta)
         mean = None
         if meta["mean_is_full"] is not None:
             mean = MeanProbabilities(
-                classes=artifacts.read_array(folder / _MEAN_CLASSES, mapped=True),
-                values=artifacts.read_array(folder / _MEAN_VALUES, mapped=True),
+                classes=filing.read_array(folder / recordings.MEAN_CLASSES, mapped=True),
+                values=filing.read_array(folder / recordings.MEAN_VALUES, mapped=True),
                 is_full=meta["mean_is_full"],
             )
         return TrainingDynamics(
@@ -303,7 +282,7 @@ def load(workspace: Workspace, run: Run) -> TrainingDynamics:
             assigned_label=rows.assigned_label,
             role=rows.role,
             signals={
-                name: artifacts.read_array(folder / f"{name}.npy", mapped=True)
+                name: filing.read_array(folder / f"{name}.npy", mapped=True)
                 for name in meta["signals"]
             },
             mean_probabilities=mean,
@@ -321,72 +300,12 @@ def curves(workspace: Workspace, run: Run) -> list[dict[str, float]]:
         first epoch.
     """
     folder = _folder(workspace, run)
-    return [] if folder is None else _read_curves(folder)
+    return [] if folder is None else recordings.read_curves(folder)
 
 
 def checkpoint_path(workspace: Workspace, run: Run) -> Path:
     """Return where the checkpoint of an unfinished run belongs, whether it is there or not."""
-    return runs.working_folder(workspace, run.id) / _CHECKPOINT
-
-
-def _prepare(
-    folder: Path, n_epochs: int, rows: SavedRows, signals: Mapping[str, np.dtype[Any]]
-) -> None:
-    artifacts.write_array(folder / _SAMPLE, rows.sample)
-    artifacts.write_array(folder / _ASSIGNED, rows.assigned_label)
-    artifacts.write_array(folder / _ROLE, rows.role)
-    for name, dtype in signals.items():
-        header = artifacts.npy_header((n_epochs, len(rows.sample)), dtype)
-        size = len(header) + n_epochs * len(rows.sample) * dtype.itemsize
-        with (folder / f"{name}.npy").open("wb") as stream:
-            stream.write(header)
-            stream.flush()
-            _allocate(stream.fileno(), size)
-    meta = {
-        "n_samples": rows.n_samples,
-        "n_classes": rows.n_classes,
-        "n_rows": len(rows.sample),
-        "n_epochs": n_epochs,
-        "signals": {name: dtype.str for name, dtype in signals.items()},
-        "mean_is_full": None,
-    }
-    for file in folder.iterdir():
-        artifacts.sync(file)
-    # Written last and at once: a folder that has it has everything else.
-    artifacts.replace_file(folder / _META, json.dumps(meta).encode("ascii"))
-
-
-def _allocate(descriptor: int, size: int) -> None:
-    # A full disk should be told before the first epoch, not after the last.
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)
-
-
-def _write_at(file: Path, header: bytes, epoch: int, values: NDArray[np.generic]) -> None:
-    with file.open("r+b") as stream:
-        stream.seek(len(header) + epoch * values.nbytes)
-        stream.write(artifacts.content(values))
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _cut(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-    header = artifacts.npy_header(shape, dtype)
-    with file.open("r+b") as stream:
-        stream.write(header)
-        stream.truncate(len(header) + shape[0] * shape[1] * dtype.itemsize)
-
-
-def _read_rows(folder: Path, meta: Mapping[str, Any]) -> SavedRows:
-    return SavedRows(
-        n_samples=meta["n_samples"],
-        n_classes=meta["n_classes"],
-        sample=artifacts.read_array(folder / _SAMPLE),
-        assigned_label=artifacts.read_array(folder / _ASSIGNED),
-        role=artifacts.read_array(folder / _ROLE),
-    )
+    return runs.working_folder(workspace, run.id) / recordings.CHECKPOINT
 
 
 def _refuse_other_rows(run: Run, recorded: SavedRows, wanted: SavedRows) -> None:
@@ -402,38 +321,6 @@ def _refuse_other_rows(run: Run, recorded: SavedRows, wanted: SavedRows) -> None
         raise RefusedError(f"Run {name} was begun with other rows: start a new run.")
 
 
-def _read_curves(folder: Path) -> list[dict[str, float]]:
-    try:
-        text = (folder / _CURVES).read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        return []
-    by_epoch: dict[int, dict[str, float]] = {}
-    for line in text.split("\n"):
-        try:
-            entry = json.loads(line)
-            by_epoch[entry["epoch"]] = entry
-        except (ValueError, TypeError, KeyError):
-            # Blank, or torn by a process that died while it wrote.
-            continue
-    return [by_epoch[epoch] for epoch in range(_n_leading(by_epoch))]
-
-
-def _keep_curves(folder: Path, n_epochs: int) -> None:
-    lines = [json.dumps(entry) + "\n" for entry in _read_curves(folder)[:n_epochs]]
-    artifacts.replace_file(folder / _CURVES, "".join(lines).encode("ascii"))
-
-
-def _n_leading(by_epoch: Mapping[int, object]) -> int:
-    n_epochs = 0
-    while n_epochs in by_epoch:
-        n_epochs += 1
-    return n_epochs
-
-
-def _n_written(folder: Path) -> int:
-    return len(_read_curves(folder))
-
-
 def _folder(workspace: Workspace, run: Run) -> Path | None:
     for folder in (runs.folder(workspace, run.id), runs.working_folder(workspace, run.id)):
         if folder.is_dir():
@@ -443,4 +330,4 @@ def _folder(workspace: Workspace, run: Run) -> Path | None:
 
 def _reading(run: Run) -> AbstractContextManager[None]:
     name = references.in_a_line(run.name)
-    return artifacts.reading(f"Run {name} ({run.id})", "delete it and train again")
+    return filing.reading(f"Run {name} ({run.id})", "delete it and train again")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from audit.errors import NotFoundError
-from audit.store import artifacts, locks
+from audit.store import filing, locks
 from audit.store.database import datasets
 from audit.store.faults import translated
 from audit.store.workspace import Workspace
@@ -60,7 +60,7 @@ def record_problems(
         after |= {int(position): reason for position, reason in problems.items()}
         if after == before:
             return
-        artifacts.replace_file(folder / PROBLEMS, problems_to_json(after).encode("ascii"))
+        filing.replace_file(folder / PROBLEMS, problems_to_json(after).encode("ascii"))
         n_problems = len(all_problems(folder.parent))
     with workspace.writing() as connection:
         connection.execute(
@@ -104,7 +104,7 @@ def record_content_digests(
         changed = np.flatnonzero(is_known & is_read & differs)
         merged = np.where(np.expand_dims(is_known, 1), stored, digests)
         if not np.array_equal(merged, stored):
-            artifacts.replace_file(folder / _DIGESTS, artifacts.array_bytes(merged))
+            filing.replace_file(folder / _DIGESTS, filing.array_bytes(merged))
     with workspace.writing() as connection:
         connection.execute(
             sa.update(datasets)
@@ -151,7 +151,7 @@ def _read(file: Path) -> dict[int, str]:
 
 def _digests(folder: Path) -> NDArray[np.uint8] | None:
     try:
-        return artifacts.read_array(folder / _DIGESTS)
+        return filing.read_array(folder / _DIGESTS)
     except FileNotFoundError:
         return None
 

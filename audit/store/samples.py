@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from audit.records.dataset import ImportPlan, Truth
-from audit.store import artifacts, findings
+from audit.store import filing, findings
 
 _SAMPLES = "samples.parquet"
 _CLASSES = "classes.json"
@@ -36,12 +36,12 @@ def write(folder: Path, plan: ImportPlan) -> None:
         columns["path"] = pa.array(plan.paths, pa.large_string())
     with (folder / _SAMPLES).open("wb") as stream:
         pq.write_table(pa.table(columns), stream, compression="zstd")
-    artifacts.write_json(folder / _CLASSES, list(plan.class_names))
+    filing.write_json(folder / _CLASSES, list(plan.class_names))
     (folder / findings.PROBLEMS).write_text(
         findings.problems_to_json(plan.problems), encoding="ascii"
     )
     if plan.truth is not None:
-        artifacts.write_array(folder / _TRUTH, plan.truth.true_labels)
+        filing.write_array(folder / _TRUTH, plan.truth.true_labels)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def read(folder: Path) -> dict[str, Any]:
         table = pq.read_table(stream)
     sample_keys = _texts(table["sample_key"])
     return {
-        "class_names": tuple(artifacts.read_json(folder / _CLASSES)),
+        "class_names": tuple(filing.read_json(folder / _CLASSES)),
         "sample_keys": sample_keys,
         "paths": _texts(table["path"]) if "path" in table.column_names else sample_keys,
         "given_labels": _integers(table["given_label"], np.int32),
@@ -64,7 +64,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 def read_truth(folder: Path) -> Truth:
     """Return the true labels that `write` wrote."""
-    return Truth(true_labels=artifacts.read_array(folder / _TRUTH))
+    return Truth(true_labels=filing.read_array(folder / _TRUTH))
 
 
 def _texts(column: pa.ChunkedArray) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from audit.errors import RefusedError
 from audit.records.scores import DetectorSpec, Scores
-from audit.store import artifacts, references
+from audit.store import artifacts, filing, references
 from audit.store import database as db
 from audit.store.workspace import Workspace
 
@@ -148,10 +148,10 @@ def load(workspace: Workspace, scores_id: str) -> Scores:
     with workspace.reading() as connection:
         identity = references.resolve(connection, db.scores, scores_id, noun="score")
     folder = workspace.path / "scores" / identity
-    with artifacts.reading(f"The score {identity[:12]}", "score again after deleting its run"):
-        meta = artifacts.read_json(folder / _META)
+    with filing.reading(f"The score {identity[:12]}", "score again after deleting its run"):
+        meta = filing.read_json(folder / _META)
         arrays: dict[str, Any] = {
-            name: artifacts.read_array(folder / f"{name}.npy") for name in meta["arrays"]
+            name: filing.read_array(folder / f"{name}.npy") for name in meta["arrays"]
         }
         return Scores(
             run_ids=tuple(meta["run_ids"]),
@@ -184,8 +184,8 @@ def _write(folder: Path, scores: Scores) -> None:
     arrays = {name: getattr(scores, name) for name in _ARRAYS}
     present = {name: values for name, values in arrays.items() if values is not None}
     for name, values in present.items():
-        artifacts.write_array(folder / f"{name}.npy", values)
-    artifacts.write_json(
+        filing.write_array(folder / f"{name}.npy", values)
+    filing.write_json(
         folder / _META,
         {
             "run_ids": list(scores.run_ids),

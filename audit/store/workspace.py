@@ -138,7 +138,10 @@ def _check_writable(path: Path, *, check_database: bool) -> None:
     with (path / _LOCK).open("ab"):
         pass
     file = path / _DATABASE
-    if check_database and file.exists() and not os.access(file, os.W_OK):
+    # Asked, not tried: closing a second handle of the file would drop SQLite's locks on it.
+    by_effective_user = os.access in os.supports_effective_ids
+    is_writable = os.access(file, os.W_OK, effective_ids=by_effective_user)
+    if check_database and file.exists() and not is_writable:
         raise PermissionError(13, "not writable", str(file))
 
 

@@ -1,0 +1,149 @@
+"""The files of a run's recorded values: how they are laid out, begun, filled, cut and read."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.store import filing
+
+META = "dynamics.json"
+_SAMPLE, _ASSIGNED, _ROLE = "sample.npy", "assigned_label.npy", "role.npy"
+MEAN_CLASSES, MEAN_VALUES = "mean_probability_classes.npy", "mean_probabilities.npy"
+CURVES = "curves.jsonl"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SavedRows:
+    """The rows that a run was begun with; a resumed run takes them again.
+
+    Parameters
+    ----------
+    n_samples, n_classes, sample, assigned_label, role
+        As in `TrainingDynamics`.
+    """
+
+    n_samples: int
+    n_classes: int
+    sample: NDArray[np.int64]
+    assigned_label: NDArray[np.int32]
+    role: NDArray[np.int8]
+
+
+def prepare(
+    folder: Path, n_epochs: int, rows: SavedRows, signals: Mapping[str, np.dtype[Any]]
+) -> None:
+    """Lay out a run's folder: rows, and room for every planned epoch of every signal.
+
+    Parameters
+    ----------
+    folder
+        Hidden and locked.
+    n_epochs
+        Number of planned epochs T.
+    rows
+        What is trained on.
+    signals
+        Name → dtype.
+    """
+    filing.write_array(folder / _SAMPLE, rows.sample)
+    filing.write_array(folder / _ASSIGNED, rows.assigned_label)
+    filing.write_array(folder / _ROLE, rows.role)
+    for name, dtype in signals.items():
+        header = filing.npy_header((n_epochs, len(rows.sample)), dtype)
+        size = len(header) + n_epochs * len(rows.sample) * dtype.itemsize
+        with (folder / f"{name}.npy").open("wb") as stream:
+            stream.write(header)
+            stream.flush()
+            _allocate(stream.fileno(), size)
+    meta = {
+        "n_samples": rows.n_samples,
+        "n_classes": rows.n_classes,
+        "n_rows": len(rows.sample),
+        "n_epochs": n_epochs,
+        "signals": {name: dtype.str for name, dtype in signals.items()},
+        "mean_is_full": None,
+    }
+    for file in folder.iterdir():
+        filing.sync(file)
+    # Written last and at once: a folder that has it has everything else.
+    filing.replace_file(folder / META, json.dumps(meta).encode("ascii"))
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    # A full disk should be told before the first epoch, not after the last.
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
+
+
+def write_epoch_of_signal(
+    file: Path, header: bytes, epoch: int, values: NDArray[np.generic]
+) -> None:
+    """Write the values of one epoch, (R,), into a signal's file and sync it."""
+    with file.open("r+b") as stream:
+        stream.seek(len(header) + epoch * values.nbytes)
+        stream.write(filing.content(values))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def cut(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    """Cut a signal's file to the shape (T, R), in place."""
+    header = filing.npy_header(shape, dtype)
+    with file.open("r+b") as stream:
+        stream.write(header)
+        stream.truncate(len(header) + shape[0] * shape[1] * dtype.itemsize)
+
+
+def read_rows(folder: Path, meta: Mapping[str, Any]) -> SavedRows:
+    """Return the rows that `prepare` wrote."""
+    return SavedRows(
+        n_samples=meta["n_samples"],
+        n_classes=meta["n_classes"],
+        sample=filing.read_array(folder / _SAMPLE),
+        assigned_label=filing.read_array(folder / _ASSIGNED),
+        role=filing.read_array(folder / _ROLE),
+    )
+
+
+def read_curves(folder: Path) -> list[dict[str, float]]:
+    """Return one entry per whole epoch, without gaps; of an epoch written twice the later one."""
+    try:
+        text = (folder / CURVES).read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return []
+    by_epoch: dict[int, dict[str, float]] = {}
+    for line in text.split("\n"):
+        try:
+            entry = json.loads(line)
+            by_epoch[entry["epoch"]] = entry
+        except (ValueError, TypeError, KeyError):
+            # Blank, or torn by a process that died while it wrote.
+            continue
+    return [by_epoch[epoch] for epoch in range(_n_leading(by_epoch))]
+
+
+def keep_curves(folder: Path, n_epochs: int) -> None:
+    """Forget all epochs but the first ones."""
+    lines = [json.dumps(entry) + "\n" for entry in read_curves(folder)[:n_epochs]]
+    filing.replace_file(folder / CURVES, "".join(lines).encode("ascii"))
+
+
+def _n_leading(by_epoch: Mapping[int, object]) -> int:
+    n_epochs = 0
+    while n_epochs in by_epoch:
+        n_epochs += 1
+    return n_epochs
+
+
+def n_written(folder: Path) -> int:
+    """Return the number of whole epochs on the disk."""
+    return len(read_curves(folder))
