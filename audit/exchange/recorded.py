@@ -3,10 +3,11 @@
 ``read`` decides by what the path is; each form has its own function. Nothing is unpickled.
 """
 
+import zlib
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,11 +121,14 @@ def _read_folder(path: Path) -> Recorded:
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     wanted = ("logits", "probs", "labels", "ids", "class_names")
+    with path.open("rb") as file:
+        if not is_zipfile(file):
+            raise InputError(f"{path.name!r} is damaged or no npz file.")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in wanted if name in file.files}
-    except (ValueError, BadZipFile, EOFError, KeyError) as error:
-        if "allow_pickle" in str(error) or "pickled" in str(error):
+    except (ValueError, BadZipFile, EOFError, KeyError, NotImplementedError, zlib.error) as error:
+        if "Object arrays" in str(error):
             raise InputError(
                 f"{path.name!r} holds pickled objects, which are never read: save plain arrays."
             ) from error

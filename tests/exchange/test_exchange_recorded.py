@@ -1,0 +1,233 @@
+import json
+
+import numpy as np
+import pytest
+
+from audit.errors import InputError
+from audit.exchange import recorded, scores_file
+from audit.exchange.recorded import Axes
+from audit.records.dynamics import SIGNALS
+
+# Two epochs, three samples, two classes.
+LOGITS = np.array(
+    [[[1.0, 3.0], [0.0, 0.5], [2.0, -2.0]], [[4.0, 1.0], [1.0, 0.0], [5.0, 0.0]]], dtype=np.float32
+)
+LABELS = np.array([0, 1, 0])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(**arrays):
+        np.savez(tmp_path / "d.npz", **arrays)
+        return tmp_path / "d.npz"
+
+    return save
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_logits_of_either_axis_order_give_every_signal(saved, kind):
+    made = recorded.read(saved(logits=LOGITS.astype(kind), labels=LABELS, ids=[7, 8, 9]))
+    turned = recorded.read(saved(logits=LOGITS.swapaxes(0, 1), labels=LABELS))
+    assert set(made.dynamics.signals) == set(SIGNALS)
+    for one in (made, turned):
+        assert one.dynamics.signals["margin"].tolist() == [[-2.0, 0.5, 4.0], [3.0, -1.0, 5.0]]
+        assert one.dynamics.signals["best_other_class"].tolist() == [[1, 0, 1], [1, 0, 1]]
+    assert (made.dynamics.n_samples, made.dynamics.n_classes, made.dynamics.n_epochs) == (3, 2, 2)
+    assert made.sample_ids == ("7", "8", "9")
+    assert turned.sample_ids == ("0", "1", "2")
+    assert made.class_names == ("0", "1")
+    assert made.dynamics.assigned_label.tolist() == [0, 1, 0]
+    mean = made.dynamics.mean_probabilities
+    assert mean.is_full
+    np.testing.assert_allclose(mean.values.sum(axis=1), 1, rtol=1e-6)
+    expected = (1 / (1 + np.exp(2)) + 1 / (1 + np.exp(-3))) / 2
+    np.testing.assert_allclose(mean.values[0, 0], expected, rtol=1e-6)
+
+
+def test_a_shape_that_may_be_read_twice_needs_the_axes(saved):
+    cube = np.arange(18, dtype=np.float32).reshape(3, 3, 2)
+    path = saved(logits=cube, labels=LABELS)
+    with pytest.raises(InputError, match="--axes enk or --axes nek"):
+        recorded.read(path)
+    own = [0, 1, 0]
+    by_epoch = recorded.read(path, axes=Axes.ENK).dynamics.signals["given_logit"]
+    assert by_epoch.tolist() == [[cube[e, n, own[n]] for n in range(3)] for e in range(3)]
+    by_sample = recorded.read(path, axes=Axes.NEK).dynamics.signals["given_logit"]
+    assert by_sample.tolist() == [[cube[n, e, own[n]] for n in range(3)] for e in range(3)]
+
+
+def test_axes_that_do_not_fit_are_refused(saved):
+    with pytest.raises(InputError, match="does not fit 3 labels"):
+        recorded.read(saved(logits=LOGITS, labels=LABELS), axes=Axes.NEK)
+    with pytest.raises(InputError, match="does not fit 2 labels"):
+        recorded.read(saved(logits=LOGITS[:, :, :], labels=LABELS[:2]), axes=Axes.ENK)
+    with pytest.raises(InputError, match="does not fit 4 labels"):
+        recorded.read(saved(logits=LOGITS, labels=[0, 0, 1, 1]))
+
+
+def test_probabilities_have_no_margin(saved):
+    probs = np.array([[[0.25, 0.75], [1.0, 0.0]]] * 3, dtype=np.float32)
+    made = recorded.read(saved(probs=probs, labels=[0, 1]))
+    assert set(made.dynamics.signals) == {"given_probability", "loss"}
+    assert made.dynamics.signals["given_probability"][0].tolist() == [0.25, 0.0]
+    assert np.isfinite(made.dynamics.signals["loss"]).all()
+    np.testing.assert_allclose(made.dynamics.signals["loss"][0, 0], np.log(4), rtol=1e-6)
+
+
+def test_an_unlabelled_sample_has_no_row(saved):
+    made = recorded.read(saved(logits=LOGITS, labels=[0, -1, 1]))
+    assert made.dynamics.sample.tolist() == [0, 2]
+    assert made.dynamics.n_samples == 3
+    assert made.given_labels.tolist() == [0, -1, 1]
+
+
+def test_labels_may_be_words_beside_class_names(saved):
+    made = recorded.read(
+        saved(logits=LOGITS, labels=["dog", "cat", "dog"], class_names=["cat", "dog"])
+    )
+    assert made.dynamics.assigned_label.tolist() == [1, 0, 1]
+    samples = scores_file.of_recorded(made)
+    assert samples.given_labels == ["dog", "cat", "dog"]
+    assert samples.paths == [None] * 3
+
+
+def broken(**changes):
+    return {"logits": LOGITS, "labels": LABELS} | changes
+
+
+@pytest.mark.parametrize(
+    ("arrays", "sentence"),
+    [
+        ({"x": LABELS}, "expected logits or probs, and labels"),
+        ({"logits": LOGITS}, "expected logits or probs, and labels"),
+        (broken(logits=LOGITS[0]), "must be floating of shape"),
+        (broken(logits=LOGITS.astype(int)), "must be floating of shape"),
+        (broken(labels=[[0], [1], [0]]), r"labels must be \(N,\)"),
+        (broken(labels=[0.0, 1.0, 0.0]), "labels must be integers"),
+        (broken(labels=["a", "b", "a"]), "labels must be integers"),
+        (broken(labels=[0, 1, 2]), "label 2 is too large for 2 classes"),
+        (broken(labels=[-1, -1, -1]), "no labelled sample"),
+        (broken(ids=[1, 1, 2]), "the sample '1' is there twice"),
+        (broken(ids=[1, 2]), "need as many ids"),
+        (broken(class_names=["a"]), "2 classes need as many distinct class_names"),
+        (broken(logits=np.where(LOGITS == 5, np.nan, LOGITS)), "sample 2 has values in epoch 1"),
+        ({"probs": LOGITS, "labels": LABELS}, "are no probabilities"),
+        (
+            broken(labels=np.array([0, None, 1], dtype=object)),
+            "pickled objects, which are never read",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_said_in_one_sentence(saved, arrays, sentence):
+    with pytest.raises(InputError, match=sentence) as caught:
+        recorded.read(saved(**arrays))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["d.npz", "d.csv", "d.txt"])
+def test_what_is_no_recording_is_said_in_one_sentence(tmp_path, name):
+    with pytest.raises(InputError, match="does not exist"):
+        recorded.read(tmp_path / name)
+    (tmp_path / name).write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(
+        InputError, match=r"damaged or no npz|no CSV of the aum|no recorded dynamics"
+    ):
+        recorded.read(tmp_path / name)
+
+
+def test_an_empty_folder_holds_no_recording(tmp_path):
+    with pytest.raises(InputError, match="holds neither"):
+        recorded.read(tmp_path)
+
+
+def cartography(folder, *epochs):
+    folder.mkdir(exist_ok=True)
+    for epoch, rows in enumerate(epochs):
+        lines = [
+            json.dumps({"guid": guid, f"logits_epoch_{epoch}": logits, "gold": gold})
+            for guid, logits, gold in rows
+        ]
+        (folder / f"dynamics_epoch_{epoch}.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_cartography_epochs_are_aligned_by_guid(tmp_path):
+    epochs = [
+        [(50, [1.0, 3.0], 0), ("x", [0.0, 0.5], 1)],
+        [("x", [1.0, 0.0], 1), (50, [4.0, 1.0], 0)],
+        *[[(50, [0, 0], 0), ("x", [0, 0], 1)]] * 9,
+    ]
+    cartography(tmp_path / "training_dynamics", *epochs)
+    made = recorded.read(tmp_path)
+    assert made.sample_ids == ("50", "x")
+    assert made.dynamics.signals["margin"][:2].tolist() == [[-2.0, 0.5], [3.0, -1.0]]
+    assert made.dynamics.n_epochs == 11
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ([("a", [1, 2], 0)], "the sample 'b' is missing"),
+        ([("a", [1, 2], 0), ("a", [1, 2], 0)], "the sample 'a' is there twice"),
+        ([("a", [1, 2], 0), ("c", [1, 2], 0)], "the sample 'c' is not in the first epoch"),
+        ([("a", [1, 2], 1), ("b", [1, 2], 1)], "gold 1, in the first epoch 0"),
+        ([("a", [1], 0), ("b", [1, 2], 1)], "different numbers of logits"),
+        ([("a", ["x", 1], 0), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
+        ([("a", [1, 2], "0"), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
+    ],
+)
+def test_cartography_lines_that_do_not_fit_are_named(tmp_path, second, sentence):
+    cartography(tmp_path, [("a", [1, 2], 0), ("b", [1, 2], 1)], second)
+    with pytest.raises(InputError, match=sentence):
+        recorded.read(tmp_path)
+
+
+def test_a_missing_epoch_is_named(tmp_path):
+    cartography(tmp_path, *[[("a", [1, 2], 0), ("b", [1, 2], 1)]] * 3)
+    (tmp_path / "dynamics_epoch_1.jsonl").unlink()
+    with pytest.raises(InputError, match=r"lacks dynamics_epoch_1\.jsonl"):
+        recorded.read(tmp_path)
+
+
+def test_files_of_the_aum_package_are_read(tmp_path):
+    aum = pytest.importorskip("aum")
+    torch = pytest.importorskip("torch")
+    calculator = aum.AUMCalculator(str(tmp_path), compressed=False)
+    ids = ["s1", "007", "s3"]
+    for logits in LOGITS:
+        calculator.update(torch.tensor(logits), torch.tensor(LABELS), ids)
+    calculator.finalize()
+    made = recorded.read(tmp_path)
+    order = [made.sample_ids.index(one) for one in ids]
+    assert made.dynamics.signals["margin"][:, order].tolist() == [[-2, 0.5, 4], [3, -1, 5]]
+    assert made.dynamics.signals["best_other_class"][0, order].tolist() == [1, 0, 1]
+    assert made.given_labels[order].tolist() == [0, 1, 0]
+    values = recorded.read(tmp_path / "aum_values.csv")
+    order = [values.sample_ids.index(one) for one in ids]
+    assert values.dynamics.signals["margin"][:, order].tolist() == [[0.5, -0.25, 4.5]]
+    assert values.class_names == ()
+    assert scores_file.of_recorded(values).given_labels == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sample_id,aum\na,1\na,2\n", "the sample 'a' is there twice"),
+        ("sample_id,aum\na,x\n", "the column 'aum' holds what is no number"),
+        ("sample_id,aum\na,1\nb,nan\n", "row 2 has no finite number"),
+        ('sample_id,aum\n"a\n', "no CSV"),
+    ],
+)
+def test_aum_values_that_do_not_fit_are_named(tmp_path, text, sentence):
+    (tmp_path / "aum_values.csv").write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        recorded.read(tmp_path)
+
+
+def test_a_sample_with_fewer_measurements_is_named(tmp_path):
+    (tmp_path / "full_aum_records.csv").write_text(
+        "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n"
+        "a,1,0,1.0,1,0.5,0.5,0.5\na,2,0,1.0,1,0.5,0.5,0.5\nb,1,1,1.0,0,0.5,0.5,0.5\n"
+    )
+    with pytest.raises(InputError, match="'b' has 1 measurements, 'a' has 2"):
+        recorded.read(tmp_path)

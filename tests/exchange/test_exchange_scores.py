@@ -1,0 +1,113 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from audit.errors import InputError, RefusedError
+from audit.exchange import scores_file
+from audit.records.scores import DetectorSpec, Scores
+
+
+def scores(name, suspicion, quantity, *, flagged=None, suggested=(-1, -1, -1), quantity_name=None):
+    return Scores(
+        run_ids=("r1",),
+        spec=DetectorSpec(name=name, version=1),
+        suspicion=np.array(suspicion),
+        quantity_name=quantity_name or name,
+        quantity=np.array(quantity),
+        suggested_label=np.array(suggested, dtype=np.int32),
+        flagged=None if flagged is None else np.array(flagged),
+    )
+
+
+@pytest.fixture
+def pets(dataset_of):
+    return dataset_of(
+        keys=["a,1", "b", "c"],
+        labels=[0, 1, -1],
+        splits=["train", "test", "train"],
+        problems={2: "c is empty."},
+    )
+
+
+@pytest.fixture
+def both():
+    return [
+        scores("aum", [0.75, 0.5, np.nan], [-1.5, 0.1, np.nan], flagged=[True, False, False],
+               suggested=[1, 1, -1]),
+        scores("lstm", [1.0, 0.0, np.nan], [0.25, 1 / 3, np.nan], quantity_name="lstm_probability"),
+    ]  # fmt: skip
+
+
+def test_csv_is_these_bytes(pets, both, tmp_path):
+    scores_file.write(tmp_path / "s.csv", scores_file.of_dataset(pets), both)
+    assert (tmp_path / "s.csv").read_text() == (
+        "sample_key,path,split,given_label,suggested_label,problem,"
+        "aum_suspicion,aum_flagged,aum,lstm_suspicion,lstm_flagged,lstm_probability\n"
+        '"a,1","a,1",train,cat,dog,,0.75,True,-1.5,1.0,,0.25\n'
+        "b,b,test,dog,,,0.5,False,0.1,0.0,,0.3333333333333333\n"
+        "c,c,train,,,c is empty.,,False,,,,\n"
+    )
+
+
+def test_parquet_has_types_and_nulls(pets, both, tmp_path):
+    scores_file.write(tmp_path / "s.parquet", scores_file.of_dataset(pets), both)
+    table = pq.read_table(tmp_path / "s.parquet")
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types["aum_suspicion"] == "double"
+    assert types["aum_flagged"] == types["lstm_flagged"] == "bool"
+    assert table.column("aum_suspicion").to_pylist() == [0.75, 0.5, None]
+    assert table.column("lstm_flagged").to_pylist() == [None, None, None]
+    assert table.column("suggested_label").to_pylist() == ["dog", None, None]
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.parquet"])
+def test_a_scores_file_comes_back(pets, both, tmp_path, name):
+    problems = {0: "a is truncated."}
+    scores_file.write(tmp_path / name, scores_file.of_dataset(pets, problems), both)
+    back = scores_file.read(tmp_path / name)
+    assert back.sample_keys == ("a,1", "b", "c")
+    assert back.splits == ("train", "test", "train")
+    assert back.given_labels == ("cat", "dog", None)
+    assert back.suggested_labels == ("dog", None, None)
+    assert back.problems == ("a is truncated.", None, "c is empty.")
+    assert list(back.methods) == ["aum", "lstm"]
+    for one in both:
+        columns = back.methods[one.spec.name]
+        assert columns.quantity_name == one.quantity_name
+        np.testing.assert_array_equal(columns.suspicion, one.suspicion)
+        np.testing.assert_array_equal(columns.quantity, one.quantity)
+    np.testing.assert_array_equal(back.methods["aum"].flagged, [True, False, False])
+    assert back.methods["lstm"].flagged is None
+
+
+def test_scores_that_do_not_fit_are_refused(pets, both, tmp_path):
+    samples = scores_file.of_dataset(pets)
+    with pytest.raises(InputError, match="at least one method"):
+        scores_file.write(tmp_path / "s.csv", samples, [])
+    with pytest.raises(InputError, match="would be named 'aum_suspicion'"):
+        scores_file.write(tmp_path / "s.csv", samples, [both[0], both[0]])
+    with pytest.raises(InputError, match=r"ends in \.csv or \.parquet, got 's\.txt'"):
+        scores_file.write(tmp_path / "s.txt", samples, both)
+    short = scores("aum", [0.5], [1.0], suggested=[-1])
+    with pytest.raises(InputError, match="aum scored 1 samples, expected 3"):
+        scores_file.write(tmp_path / "s.csv", samples, [short])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_scores_file_is_refused_until_forced(pets, both, tmp_path):
+    out = tmp_path / "s.csv"
+    scores_file.write(out, scores_file.of_dataset(pets), both)
+    before = out.read_bytes()
+    with pytest.raises(RefusedError, match="--force"):
+        scores_file.write(out, scores_file.of_dataset(pets), both)
+    scores_file.write(out, scores_file.of_dataset(pets), both, force=True)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.parquet"])
+def test_what_is_no_scores_file_is_said(tmp_path, name):
+    (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="scores file"):
+        scores_file.read(tmp_path / name)
+    with pytest.raises(InputError, match="cannot be read"):
+        scores_file.read(tmp_path / f"missing-{name}")
