@@ -47,7 +47,8 @@ class Health:
         Fraction of threshold rows that were predicted as the extra class, per epoch, (T,) float64
         in [0, 1]; high = memorised.
     memorised_from
-        First epoch, counted from 1, from which on that fraction stays above one half, or ``None``.
+        First epoch, counted from 1, from which on that fraction stays above one half but for
+        single epochs, or ``None``.
     flagged_fraction
         Flagged ÷ scored in this run, in [0, 1].
     histogram
@@ -111,14 +112,12 @@ def measure(
     """
     given, planted = run.rows(Role.GIVEN), run.rows(Role.THRESHOLD)
     accuracy = np.array([(epoch[planted] > 0).mean() for epoch in margins], dtype=np.float64)
-    is_low = np.flatnonzero(accuracy <= MEMORISED_FRACTION)
-    n_epochs_before = int(is_low[-1]) + 1 if len(is_low) else 0
     return Health(
         run_id=run.run_id,
         alpha=alpha,
         n_threshold=len(planted),
         threshold_accuracy=accuracy,
-        memorised_from=n_epochs_before + 1 if n_epochs_before < len(accuracy) else None,
+        memorised_from=_memorised_from(accuracy),
         flagged_fraction=flagged_fraction,
         histogram=shared_histogram(area[given], area[planted]) if len(given) else None,
         decay_from=_decay_from(run.config, len(accuracy)),
@@ -180,6 +179,15 @@ def overall(flagged_fraction: float) -> tuple[str, ...]:
         f"{flagged_fraction:.0%} of the samples are flagged, which is close to flagging "
         "everything; use the ranking and choose a cut by looking.",
     )
+
+
+def _memorised_from(accuracy: NDArray[np.float64]) -> int | None:
+    # The median of three: a single dip late in a memorised training must not hide its beginning.
+    padded = np.pad(accuracy, 1, mode="edge")
+    smooth = np.median(np.stack([padded[:-2], accuracy, padded[2:]]), axis=0)
+    is_low = np.flatnonzero(smooth <= MEMORISED_FRACTION)
+    first = int(is_low[-1]) + 2 if len(is_low) else 1
+    return first if first <= len(accuracy) else None
 
 
 def _decay_from(config: RunConfig | None, n_epochs: int) -> int | None:

@@ -217,6 +217,18 @@ def test_a_probe_trained_past_memorisation_is_told_in_words_with_a_way_out(plant
     assert "well above 0" not in shorter
 
 
+def test_memorisation_begins_where_threshold_rows_stay_learnt_but_for_single_dips(planted):
+    # Predicted as the extra class: by chance at first, then not, then for good with one dip.
+    threshold = np.array([[1, -1, -1, -1, 1, 1, -1, 1, 1]]).T
+    run = planted.by_hand(
+        np.hstack([np.full((9, 2), 3), threshold]), [0, 1, 3], roles=[G, G, T], run_id="a"
+    )
+    health = score([run]).details["runs"][0]
+    assert health["threshold_accuracy"] == [1, 0, 0, 0, 1, 1, 0, 1, 1]
+    assert health["memorised_from"] == 5
+    assert score([run], max_epochs=4).details["runs"][0]["memorised_from"] is None
+
+
 def test_flagging_most_samples_is_said(planted):
     run = planted.by_hand([[0.0, 0.0, 1.0, 2.0]], [0, 1, 2, 3], roles=[G, G, G, T])
     said = score([run], skip_first=0).messages
