@@ -96,6 +96,9 @@ class DynamicsWriter:
                 _refuse_other_rows(run, recordings.read_rows(making.folder, meta), rows)
                 return cls(workspace, run, making, meta)
         except BaseException:
+            if not (making.folder / recordings.META).exists():
+                # Room that was taken and cannot be used would keep a full disk full.
+                making.discard()
             making.abandon()
             raise
 

@@ -11,7 +11,9 @@ import numpy as np
 from audit.errors import AuditError
 from audit.records.dataset import ImportPlan, Source, SourceKind
 from audit.records.decision import Decision, Verdict
-from audit.store import artifacts, datasets, decisions
+from audit.store import artifacts, datasets, decisions, runs
+from audit.store.dynamics import DynamicsWriter
+from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
 
 
@@ -88,6 +90,25 @@ def full(path: Path) -> None:
         say(str(sorted(p.name for p in (path / "datasets").iterdir())))
 
 
+def full_run(path: Path) -> None:
+    n = 20_000
+    rows = SavedRows(
+        n_samples=n,
+        n_classes=2,
+        sample=np.arange(n),
+        assigned_label=np.zeros(n, np.int32),
+        role=np.zeros(n, np.int8),
+    )
+    with Workspace.open(path) as workspace:
+        run = runs.find(workspace, "first")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        try:
+            DynamicsWriter.open(workspace, run, rows)
+        except AuditError as error:
+            say(f"{type(error).__name__}: {error}")
+        say(str([p.name for p in (path / "runs").iterdir()]))
+
+
 def unprivileged(path: Path) -> None:
     # Everything is imported before, in case others may not read the interpreter's own files.
     import psutil  # noqa: F401
@@ -104,7 +125,14 @@ def unprivileged(path: Path) -> None:
         say("opened")
 
 
-VERBS = {"open": open_, "decide": decide, "seal": seal, "full": full, "unprivileged": unprivileged}
+VERBS = {
+    "full-run": full_run,
+    "open": open_,
+    "decide": decide,
+    "seal": seal,
+    "full": full,
+    "unprivileged": unprivileged,
+}
 
 if __name__ == "__main__":
     VERBS[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

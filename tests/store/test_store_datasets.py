@@ -64,7 +64,7 @@ def test_the_summary_counts_without_reading_samples(workspace, dataset):
     assert summary.content_digest is None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     name=TEXTS.filter(str.strip),
     keys=st.lists(TEXTS, min_size=1, max_size=5, unique=True),

@@ -167,6 +167,14 @@ def test_a_run_called_lost_after_its_seal_becomes_sealed_instead(workspace, make
     assert runs.find(workspace, run.id).state is RunState.SEALED
 
 
+def test_a_disk_too_small_for_all_epochs_is_said_before_the_first(workspace, make_run, child):
+    make_run()
+    out, err = child("full-run", workspace.path).communicate(timeout=60)
+    assert out.startswith("WorkspaceError: The disk that holds"), out + err
+    assert "is full" in out
+    assert out.endswith("[]\n")
+
+
 def test_a_run_has_one_writer_and_one_set_of_rows(workspace, make_run):
     run = make_run()
     assert dynamics.saved_rows(workspace, run) is None
