@@ -132,7 +132,7 @@ def sentences(health: Health) -> tuple[str, ...]:
     if health.memorised_from is not None:
         before = health.memorised_from - 1
         advice = (
-            f"score again with max_epochs={before} or train fewer epochs"
+            f"score again with max_epochs={before} or less, or train fewer epochs"
             if before > 1
             else "train with a lower learning rate or a smaller network"
         )
