@@ -4,7 +4,7 @@
 folder), ``table`` (CSV, TSV, Parquet, JSON lines; ``delimited``, ``columnar`` and ``jsonlines``
 read them as text, ``columns`` finds out which column is which) and ``arrays`` (``.npz`` without
 pickle, memory-mapped in place by ``zipped``). They share ``classes`` (names to indices, odd
-names), ``splits``, ``heads`` (is this file an image at all?), ``skipping`` and ``fingerprint``
+names), ``splits``, ``heads`` (is this file an image at all?), ``names``, ``skipping`` and ``fingerprint``
 (what makes two datasets the same).
 
 ``images`` turns any image file into RGB and RGB into a square; ``reader`` finds the bytes of one

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.datasets import classes, fingerprint, splits, zipped
-from audit.datasets.skipping import SkippedLog, is_text
+from audit.datasets.names import is_text
+from audit.datasets.skipping import SkippedLog
 from audit.errors import InputError
 from audit.records.dataset import (
     SPLITS,

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from audit.datasets import classes, fingerprint, heads, splits
-from audit.datasets.skipping import SkippedLog, is_text
+from audit.datasets.names import is_text
+from audit.datasets.skipping import SkippedLog
 from audit.errors import InputError
 from audit.records.dataset import SPLITS, ImportPlan, Source, SourceKind, Split
 from audit.records.progress import Report

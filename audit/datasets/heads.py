@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from audit.datasets import names
 from audit.records.progress import Report
 
 HEAD_BYTES = 32
@@ -90,6 +91,7 @@ def problem_of(path: str, root: Path) -> str | None:  # noqa: PLR0911 - one per 
     root
         Folder that relative paths start from.
     """
+    shown = names.printable(path)
     try:
         # Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -102,49 +104,50 @@ def problem_of(path: str, root: Path) -> str | None:  # noqa: PLR0911 - one per 
             return None
         mode = os.fstat(descriptor).st_mode
     except IsADirectoryError:
-        return f"{path} is a folder, not an image: give the path of a file."
+        return f"{shown} is a folder, not an image: give the path of a file."
     except OSError as error:
-        return f"{path} cannot be read: {_reason(error)}."
+        return f"{shown} cannot be read: {_reason(error)}."
     finally:
         os.close(descriptor)
     if not stat.S_ISREG(mode):
-        return f"{path} is not an ordinary file: replace it by the image."
+        return f"{shown} is not an ordinary file: replace it by the image."
     if not head:
-        return f"{path} is empty (0 bytes): copy the file again."
-    return None if _is_image(head) else _not_an_image(path, head)
+        return f"{shown} is empty (0 bytes): copy the file again."
+    return None if _is_image(head) else _not_an_image(shown, head)
 
 
 def _is_image(head: bytes) -> bool:
     return head.startswith(_IMAGE_HEADS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def _not_an_image(path: str, head: bytes) -> str:
+def _not_an_image(shown: str, head: bytes) -> str:
     for start, kind in _OTHER_HEADS:
         if head.startswith(start):
-            return f"{path} is {kind}: convert it to JPEG, PNG, BMP, PPM, TIFF or WebP."
+            return f"{shown} is {kind}: convert it to JPEG, PNG, BMP, PPM, TIFF or WebP."
     if head[4:8] == b"ftyp":
-        return f"{path} is a HEIC, AVIF or video file: convert it to JPEG or PNG."
+        return f"{shown} is a HEIC, AVIF or video file: convert it to JPEG or PNG."
     if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
-        return f"{path} is a web page, not an image: download the file again."
-    return f"{path} is not an image of a known format (JPEG, PNG, BMP, PPM, TIFF, WebP)."
+        return f"{shown} is a web page, not an image: download the file again."
+    return f"{shown} is not an image of a known format (JPEG, PNG, BMP, PPM, TIFF, WebP)."
 
 
 def _why_not_opened(  # noqa: PLR0911 - one per answer
     path: str, root: Path, error: OSError | ValueError
 ) -> str:
+    shown = names.printable(path)
     if isinstance(error, PermissionError):
         if Path(root, path).is_dir():  # Windows says "permission denied" for folders
-            return f"{path} is a folder, not an image: give the path of a file."
-        return f"{path} may not be read (permission denied): change its permissions."
+            return f"{shown} is a folder, not an image: give the path of a file."
+        return f"{shown} may not be read (permission denied): change its permissions."
     if _ADDRESS.match(path):
-        return f"{path} is an address, not a file: download it and name the local file."
+        return f"{shown} is an address, not a file: download it and name the local file."
     if isinstance(error, ValueError):
-        return f"{path!r} cannot be the path of a file."
+        return f"{shown} cannot be the path of a file."
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         if Path(root, path).is_symlink():
-            return f"{path} is a link to a file that does not exist."
-        return f"{path} does not exist under {root}."
-    return f"{path} cannot be opened: {_reason(error)}."
+            return f"{shown} is a link to a file that does not exist."
+        return f"{shown} does not exist under {root}."
+    return f"{shown} cannot be opened: {_reason(error)}."
 
 
 def _reason(error: OSError) -> str:

@@ -1,6 +1,8 @@
 """Any image file to RGB, and RGB to the square that a network sees."""
 
 import io
+import os
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from audit.datasets.names import printable
 from audit.errors import SampleError
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
@@ -73,7 +76,7 @@ def open_rgb(data: bytes | Path, *, name: str | None = None) -> NDArray[np.uint8
         If it cannot be read, is no image of a known format, is truncated or damaged, or has more
         than `MAX_PIXELS` pixels; one sentence that begins with the name.
     """
-    name = name or (str(data) if isinstance(data, Path) else "The image")
+    name = name or (printable(str(data)) if isinstance(data, Path) else "The image")
     with _decoding(name), _opened(_bytes_of(data, name), name) as image, _turn_for(image):
         return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
 
@@ -117,7 +120,7 @@ def short_side(data: bytes | Path, *, name: str | None = None) -> int:
     SampleError
         As `open_rgb`, but damaged pixels go unnoticed.
     """
-    name = name or (str(data) if isinstance(data, Path) else "The image")
+    name = name or (printable(str(data)) if isinstance(data, Path) else "The image")
     with _decoding(name), _opened(_bytes_of(data, name), name) as image:
         return min(image.size)
 
@@ -175,14 +178,22 @@ def _bytes_of(data: bytes | Path, name: str) -> bytes:
     if isinstance(data, bytes):
         return data
     try:
-        if data.stat().st_size > MAX_FILE_BYTES:
-            raise SampleError(f"{name} is larger than 2 GiB: make it smaller.")
+        _check_file(data.stat(), name)
         return data.read_bytes()
+    except SampleError:
+        raise
     except FileNotFoundError as error:
         raise SampleError(f"{name} does not exist.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SampleError(f"{name} cannot be read: {reason}.") from error
+
+
+def _check_file(status: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(status.st_mode):  # a pipe might never end
+        raise SampleError(f"{name} cannot be read: it is no ordinary file.")
+    if status.st_size > MAX_FILE_BYTES:
+        raise SampleError(f"{name} is larger than 2 GiB: make it smaller.")
 
 
 @contextmanager

@@ -4,9 +4,10 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYetError
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -235,7 +236,7 @@ def median_short_side(
 
 def _decoded(
     reader: SampleReader, positions: list[int], size: int, threads: int, report: Report
-) -> Iterator[_Decoded]:
+) -> Generator[_Decoded]:
     """Decode in threads; yield in order, a bounded number of images ahead."""
     stopped = threading.Event()
     n_samples = len(positions)
@@ -281,7 +282,7 @@ def _decode_one(reader: SampleReader, position: int, size: int) -> _Decoded:
 def _write_images(
     file: Path,
     size: int,
-    results: Iterator[_Decoded],
+    results: Generator[_Decoded],
     digests: NDArray[np.uint8],
     problems: dict[int, str],
 ) -> list[int]:
@@ -291,7 +292,7 @@ def _write_images(
     can be told, a memory map ends the process.
     """
     kept: list[int] = []
-    with file.open("wb") as stream:
+    with file.open("wb") as stream, closing(results):
         header_end = _write_header(stream, 0, size)
         for result in results:
             if result.square is None or result.digest is None:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.datasets import heads, images, zipped
+from audit.datasets import heads, images, names, zipped
 from audit.errors import InputError, SampleError
 from audit.records.dataset import Source, SourceKind
 
@@ -54,7 +54,8 @@ class SampleReader:
 
     def name(self, position: int) -> str:
         """Return what messages call a sample: its path, or its position in the arrays."""
-        return self._paths[position] or f"Image {position}"
+        path = self._paths[position]
+        return f"Image {position}" if path is None else names.printable(path)
 
     def read_bytes(self, position: int) -> bytes:
         """Return the bytes of a sample's file, or of its part of the array in C order.
@@ -78,15 +79,18 @@ class SampleReader:
         try:
             if not file.is_file():
                 # Never open a pipe or a device: reading it might not end.
-                raise SampleError(heads.problem_of(path, self._root) or f"{path} is no file.")
+                raise SampleError(
+                    heads.problem_of(path, self._root) or f"{self.name(position)} is no file."
+                )
             if file.stat().st_size > images.MAX_FILE_BYTES:
-                raise SampleError(f"{path} is larger than 2 GiB: make it smaller.")
+                raise SampleError(f"{self.name(position)} is larger than 2 GiB: make it smaller.")
             return file.read_bytes()
         except (OSError, ValueError) as error:
             if isinstance(error, SampleError):
                 raise
             raise SampleError(
-                heads.problem_of(path, self._root) or f"{path} cannot be read: {error}."
+                heads.problem_of(path, self._root)
+                or f"{self.name(position)} cannot be read: {error}."
             ) from error
 
     def read_rgb(self, position: int) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from audit.datasets.names import printable
 from audit.records.dataset import Skipped
 
 MAX_LISTED = 1000
@@ -31,30 +32,3 @@ class SkippedLog:
             reasons += "; …"
         more = Skipped(name=f"{self._others.total():,} more", reason=reasons)
         return (*self._listed, more)
-
-
-def printable(name: str) -> str:
-    r"""Return a file name that can be encoded: bytes that are no UTF-8 become ``\xNN``.
-
-    Examples
-    --------
-    >>> printable("caf\udce9.jpg")
-    'caf\\xe9.jpg'
-    """
-    if is_text(name):
-        return name
-    raw = name.encode("utf-8", "surrogateescape" if _is_escaped(name) else "surrogatepass")
-    return raw.decode("utf-8", "backslashreplace")
-
-
-def is_text(name: str) -> bool:
-    """Tell whether a name can be written as UTF-8, which names of undecodable bytes cannot."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_escaped(name: str) -> bool:
-    return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in name)

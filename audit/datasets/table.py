@@ -12,7 +12,8 @@ from audit.datasets.columnar import ParquetTable
 from audit.datasets.columns import Asked, Columns
 from audit.datasets.delimited import DelimitedTable
 from audit.datasets.jsonlines import JsonTable
-from audit.datasets.skipping import SkippedLog, is_text
+from audit.datasets.names import is_text
+from audit.datasets.skipping import SkippedLog
 from audit.errors import InputError
 from audit.records.dataset import SPLITS, ImportPlan, Source, SourceKind, Split, Truth
 from audit.records.progress import Report

@@ -148,6 +148,15 @@ def test_bad_files_stay_samples_and_become_problems_that_name_them(put, tmp_path
     assert "link" in found["b/gone.png"]
 
 
+def test_a_problem_of_a_name_with_a_newline_is_still_one_line(put, tmp_path):
+    put("a/1.png")
+    put("b/line\nbreak.png", b"")
+    put("b/line\nbreak.txt")
+    plan = sources.plan(tmp_path)
+    assert plan.problems[1].startswith(r"b/line\nbreak.png is empty")
+    assert list(skipped(plan)) == [r"b/line\nbreak.txt"]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe_does_not_stop_the_plan(put, tmp_path):
     put("a/1.png")

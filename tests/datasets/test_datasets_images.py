@@ -160,7 +160,7 @@ def test_damaged_exif_does_not_cost_the_image(photograph):
 
 def test_the_first_frame_of_an_animation_counts():
     frames = [Image.new("RGB", (8, 8), colour) for colour in ((250, 0, 0), (0, 250, 0))]
-    for kind in ("WEBP", "TIFF", "PNG"):
+    for kind in ("WEBP", "TIFF", "PNG", "MPO"):
         options = {"lossless": True} if kind == "WEBP" else {}
         data = saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
         assert_allclose(images.open_rgb(data)[4, 4].astype(int), [250, 0, 0], atol=3)
