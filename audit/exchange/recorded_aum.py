@@ -77,7 +77,13 @@ def _of_values(name: str, table: pa.Table) -> Recorded:
         role=np.full(n_samples, Role.GIVEN, dtype=np.int8),
         signals={"margin": margin[None, :]},
     )
-    return Recorded(dynamics=dynamics, sample_ids=ids, class_names=(), given_labels=unknown)
+    return Recorded(
+        dynamics=dynamics,
+        sample_ids=ids,
+        class_names=(),
+        given_labels=unknown,
+        is_average=True,
+    )
 
 
 def _of_records(name: str, table: pa.Table) -> Recorded:

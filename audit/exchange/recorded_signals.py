@@ -27,12 +27,15 @@ class Recorded:
         K texts; empty where the file does not say.
     given_labels
         Class index per sample, (N,) int32, -1 where the file does not say.
+    is_average
+        Whether the only epoch is an average over all of them, so that none may be skipped.
     """
 
     dynamics: TrainingDynamics
     sample_ids: tuple[str, ...]
     class_names: tuple[str, ...]
     given_labels: NDArray[np.int32]
+    is_average: bool = False
 
 
 def of_logits(

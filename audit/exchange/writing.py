@@ -200,6 +200,8 @@ def _sync_one(path: Path) -> None:
 def _put(stage: Path, target: Path, *, force: bool) -> None:
     # Somebody may have made the target while the output was written.
     check(target, force=force)
+    if target.is_dir() and not target.is_symlink() and not stage.is_dir():
+        raise RefusedError(f"{str(target)!r} is a folder, and a file is to be written: remove it.")
     if not stage.is_dir() or not os.path.lexists(target):
         stage.replace(target)
     else:

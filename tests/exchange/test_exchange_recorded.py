@@ -206,6 +206,7 @@ def test_files_of_the_aum_package_are_read(tmp_path):
     order = [values.sample_ids.index(one) for one in ids]
     assert values.dynamics.signals["margin"][:, order].tolist() == [[0.5, -0.25, 4.5]]
     assert values.class_names == ()
+    assert (values.is_average, made.is_average) == (True, False)
     assert scores_file.of_recorded(values).given_labels == [None, None, None]
 
 

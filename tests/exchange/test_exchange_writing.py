@@ -108,6 +108,13 @@ def test_a_folder_that_is_no_export_is_never_replaced(tmp_path):
     assert (home / "thesis.txt").read_text() == "years"
 
 
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RefusedError, match="is a folder, and a file"):
+        put(tmp_path / "out", force=True)
+    assert names(tmp_path) == ["out"]
+
+
 def test_an_export_folder_is_replaced_as_a_whole(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
