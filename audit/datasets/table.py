@@ -133,6 +133,12 @@ def plan(
     codes = np.array(rows.codes, dtype=np.int8)
     root = _best_root(rows.paths, roots)
     warnings = [*opened.warnings, *rows.warnings, *classes.oddities(class_names, given_labels)]
+    problems = heads.problems_of(rows.paths, root, report)
+    if len(problems) == len(rows.paths):
+        warnings.append(
+            f"None of the {len(rows.paths):,} files can be used; paths of column {chosen.path!r} "
+            f"start from {root}: check --path-column, or whether they lack a folder or an ending."
+        )
     if root != roots[0]:
         warnings.append(f"Paths in {table.name} start from {root}, not from {roots[0]}.")
     return ImportPlan(
@@ -149,7 +155,7 @@ def plan(
         paths=tuple(rows.paths),
         given_labels=given_labels,
         splits=codes,
-        problems=heads.problems_of(rows.paths, root, report),
+        problems=problems,
         fingerprint=fingerprint.of_labels(class_names, rows.keys, given_labels, codes),
         truth=None
         if rows.truths is None

@@ -162,6 +162,12 @@ def test_bad_paths_become_problems_and_the_rest_goes_on(put, tmp_path, images):
     assert len(plan.sample_keys) == len(rows)
 
 
+def test_a_table_none_of_whose_files_exist_says_so_at_the_top_of_the_plan(put, tmp_path, images):
+    plan = plan_of(put, "path,label\na,x\nb,y\n")
+    assert len(plan.problems) == 2
+    assert any("None of the 2 files can be used" in text for text in plan.warnings)
+
+
 def test_columns_are_found_by_name_in_any_case_and_order(put, images):
     plan = plan_of(put, "Class , note,FileName\nx,1,a.png\ny,2,b.png\n")
     assert plan.class_names == ("x", "y")
