@@ -1,6 +1,7 @@
 """Runs: settle every setting, start, resume, cancel, delete."""
 
 import contextlib
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -114,6 +115,11 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
     if backbone is not None and backbone not in presets.BACKBONES:
         known = ", ".join(presets.BACKBONES)
         raise NotFoundError(f"There is no backbone {backbone!r}; there are {known}.")
+    if wishes.weights is not None and not on_features:
+        raise InputError(
+            f"--weights are for a frozen backbone; {architecture!r} is trained from scratch "
+            "(choose --preset features)."
+        )
     usable = dataset.usable(wishes.splits)
     if len(usable) < 2:
         raise InputError(
@@ -129,6 +135,7 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
         architecture=architecture,
         backbone=backbone,
         weights=None if wishes.weights is None else str(wishes.weights.expanduser().absolute()),
+        weights_digest=None if wishes.weights is None else file_digest(wishes.weights),
         image_size=wishes.image_size or preset.image_size or suitable_side(looks),
         epochs=epochs,
         batch_size=wishes.batch_size or preset.batch_size,
@@ -149,6 +156,21 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
         splits=wishes.splits,
     )
     return probe_parts(config)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        with path.expanduser().open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"Weights {str(path)!r} cannot be read: {error.strerror}.") from error
 
 
 def probe_parts(config: RunConfig) -> tuple[RunConfig, ...]:
