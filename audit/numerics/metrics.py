@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics as sklearn_metrics
 
 from audit.errors import InputError
 
@@ -73,6 +72,8 @@ def average_precision(suspicion: NDArray[np.float64], is_wrong: NDArray[np.bool_
     _check(suspicion, is_wrong)
     if not is_wrong.any():
         return float("nan")
+    from sklearn import metrics as sklearn_metrics  # noqa: PLC0415 - a second to import
+
     return float(sklearn_metrics.average_precision_score(is_wrong, suspicion))
 
 
@@ -94,6 +95,8 @@ def roc_auc(suspicion: NDArray[np.float64], is_wrong: NDArray[np.bool_]) -> floa
     _check(suspicion, is_wrong)
     if is_wrong.all() or not is_wrong.any():
         return float("nan")
+    from sklearn import metrics as sklearn_metrics  # noqa: PLC0415 - a second to import
+
     return float(sklearn_metrics.roc_auc_score(is_wrong, suspicion))
 
 
@@ -117,6 +120,8 @@ def precision_at_95_recall(suspicion: NDArray[np.float64], is_wrong: NDArray[np.
     _check(suspicion, is_wrong)
     if not is_wrong.any():
         return float("nan")
+    from sklearn import metrics as sklearn_metrics  # noqa: PLC0415 - a second to import
+
     precision, recall, cuts = sklearn_metrics.precision_recall_curve(is_wrong, suspicion)
     # Cuts ascend and recall falls; the last entry of the curve (recall 0) belongs to no cut.
     return float(precision[np.flatnonzero(recall[: len(cuts)] >= 0.95)[-1]])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.mixture import GaussianMixture
 
 from audit.errors import InputError
 
@@ -73,6 +72,8 @@ def two_gaussians(values: NDArray[np.float64], *, seed: int) -> TwoGaussians:
     spread = float(values.var()) if len(values) else 0.0
     if spread == 0.0:
         raise InputError("A mixture of two needs at least two different values.")
+    from sklearn.mixture import GaussianMixture  # noqa: PLC0415 - a second to import
+
     model = GaussianMixture(
         n_components=2,
         init_params="kmeans",

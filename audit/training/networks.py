@@ -14,7 +14,7 @@ from audit.compute import seeding, vision
 from audit.errors import InputError
 from audit.records.run import RunConfig
 
-SMALL_LAYOUT: tuple[int | str, ...] = (48, 64, "pool", 64, 96, "pool", 128)
+SMALL_LAYOUT: tuple[int | str, ...] = (64, 64, "pool", 128, 128, "pool", 256, 256)
 """The quick network after its pixels are stacked 2×2: widths of 3×3 layers, and where to pool."""
 
 HIDDEN_WIDTH = 512
@@ -128,10 +128,10 @@ class FeatureClassifier(nn.Module):
 
 
 class SmallNetwork(nn.Module):
-    """The quick network: 2×2 pixels stacked into channels, five 3×3 layers, global mean.
+    """The quick network: 2×2 pixels stacked into channels, six 3×3 layers, global mean.
 
     Stacking halves the resolution before the first layer, where an ordinary network spends most of
-    its time. 237,674 parameters for ten classes.
+    its time. 1,154,058 parameters for ten classes.
     """
 
     def __init__(self, n_outputs: int) -> None:

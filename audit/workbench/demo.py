@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from audit.datasets import sources
 from audit.errors import RefusedError
@@ -65,6 +64,8 @@ def arrays() -> Mapping[str, np.ndarray]:
         ``images`` (1797, 8, 8) uint8, ``labels`` and ``true_labels`` (1797,) int64, ``class_names``
         (10,) text.
     """
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - a second to import
+
     pixels, target = load_digits(return_X_y=True)
     scans = np.asarray(pixels, dtype=np.float64).reshape(-1, 8, 8)
     images = np.rint(scans * (255 / 16)).astype(np.uint8)
