@@ -89,6 +89,7 @@ class DynamicsWriter:
         making = artifacts.begin(workspace.path / "runs", run.id)
         try:
             with translated(making.folder):
+                recordings.forget_drafts(making.folder, keep=artifacts.LOCK)
                 if not (making.folder / recordings.META).exists():
                     recordings.prepare(making.folder, run.config.epochs, rows, signals)
             with _reading(run):
@@ -209,8 +210,8 @@ class DynamicsWriter:
                 "n_epochs": kept,
                 "mean_is_full": mean_probabilities.is_full if mean_probabilities else None,
             }
-            filing.write_json(folder / recordings.META, meta)
-            self.checkpoint_path.unlink(missing_ok=True)
+            # In one step: a run whose description was torn could not be resumed.
+            filing.replace_file(folder / recordings.META, json.dumps(meta).encode("ascii"))
             self._making.seal()
             runs.seal_row(self._workspace, self._run.id, at or datetime.now(UTC))
             self._making.release()

@@ -137,6 +137,26 @@ def keep_curves(folder: Path, n_epochs: int) -> None:
     filing.replace_file(folder / CURVES, "".join(lines).encode("ascii"))
 
 
+def forget_checkpoint(folder: Path) -> None:
+    """Remove the checkpoint of a folder whose values are final."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def forget_drafts(folder: Path, *, keep: str) -> None:
+    """Remove the hidden files of writers that died before they could rename them, all but one.
+
+    Parameters
+    ----------
+    folder
+        Hidden and locked, so that nobody else writes into it.
+    keep
+        Name of the hidden file that stays: the lock.
+    """
+    for draft in folder.glob(".*"):
+        if draft.name != keep:
+            draft.unlink()
+
+
 def _n_leading(by_epoch: Mapping[int, object]) -> int:
     n_epochs = 0
     while n_epochs in by_epoch:

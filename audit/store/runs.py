@@ -12,7 +12,7 @@ from sqlalchemy import exc
 from audit.errors import NotFoundError, RefusedError
 from audit.records.job import JobState
 from audit.records.run import Run, RunConfig, RunState
-from audit.store import artifacts, references, texts
+from audit.store import artifacts, recordings, references, texts
 from audit.store.database import jobs, runs, scores
 from audit.store.workspace import Workspace
 
@@ -199,6 +199,8 @@ def remove_folders(workspace: Workspace, run_id: str) -> None:
 def seal_row(workspace: Workspace, run_id: str, at: datetime | None = None) -> None:
     """Mark a run as sealed whose dynamics lie in their final place; a sealed one stays as it is."""
     sealed_at = at or datetime.fromtimestamp(folder(workspace, run_id).stat().st_mtime, UTC)
+    # Not earlier: gone before the folder was moved, a kill in between would cost every epoch.
+    recordings.forget_checkpoint(folder(workspace, run_id))
     with workspace.writing() as connection:
         connection.execute(
             sa.update(runs)
