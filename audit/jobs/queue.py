@@ -13,7 +13,7 @@ from audit.jobs import lock, supervisor
 from audit.jobs.launchers import Launch, local
 from audit.records.job import Job, JobState
 from audit.records.progress import Report
-from audit.store import ids, jobs
+from audit.store import ids, jobs, run_jobs, runs
 from audit.store.workspace import Workspace
 
 GRACE_SECONDS = 1.5
@@ -39,6 +39,7 @@ def enqueue(
     *,
     device: str,
     run_id: str | None = None,
+    resumes: bool = False,
 ) -> Job:
     """Append a job to the queue; `supervisor.start_waiting` brings it to life.
 
@@ -54,11 +55,18 @@ def enqueue(
         What it occupies (``cpu``, ``cuda:0``); one running job per device.
     run_id
         The run that it works for, if it works for one.
+    resumes
+        Whether that run was interrupted and is to go on: it becomes ``queued`` in the same moment.
 
     Returns
     -------
     Job
         The queued job.
+
+    Raises
+    ------
+    NotFoundError, RefusedError
+        If a run that is to be resumed is gone, sealed, waiting or running.
     """
     job = Job(
         id=ids.new(),
@@ -69,7 +77,10 @@ def enqueue(
         created_at=datetime.now(UTC),
         run_id=run_id,
     )
-    jobs.insert(workspace, job)
+    if resumes:
+        run_jobs.queue_again(workspace, job)
+    else:
+        jobs.insert(workspace, job)
     return job
 
 
@@ -130,7 +141,8 @@ def reconcile(workspace: Workspace, *, launch: Launch = local.launch) -> tuple[J
     Returns
     -------
     tuple of Job
-        The jobs that were closed: ``lost``, or ``cancelled`` where a stop had been asked for.
+        The jobs that were closed: ``lost``, ``cancelled`` where a stop had been asked for, or
+        ``done`` where the run lay sealed already.
     """
     closed: list[Job] = []
     for job in jobs.running(workspace):
@@ -138,8 +150,10 @@ def reconcile(workspace: Workspace, *, launch: Launch = local.launch) -> tuple[J
         if held is None:
             continue
         try:
-            if _close(workspace, job):
-                lock.forget(workspace, job.id)
+            is_ours = _close(workspace, job)
+            # Over by now, whoever wrote it: nobody else will ask for the lock file.
+            lock.forget(workspace, job.id)
+            if is_ours:
                 closed.append(jobs.find(workspace, job.id))
         finally:
             held.release()
@@ -199,6 +213,11 @@ def follow(
 
 def _close(workspace: Workspace, job: Job) -> bool:
     now = datetime.now(UTC)
+    if job.run_id is not None and runs.folder(workspace, job.run_id).is_dir():
+        # It died between its last deed and the row: there is nothing left to resume.
+        runs.seal_row(workspace, job.run_id)
+        result = {"run": job.run_id, "already_sealed": True}
+        return jobs.finish(workspace, job.id, JobState.DONE, now=now, result=result)
     if job.stop_requested:
         return jobs.finish(workspace, job.id, JobState.CANCELLED, now=now)
     next_step = (

@@ -30,12 +30,24 @@ def insert(workspace: Workspace, job: Job) -> None:
     RefusedError
         If it is not queued: only `claim` and `finish` move a job on.
     """
+    statement = insertion(job)
+    with workspace.writing() as connection:
+        connection.execute(statement)
+
+
+def insertion(job: Job) -> sa.Insert:
+    """Return what `insert` executes, for a transaction that changes more than the job.
+
+    Raises
+    ------
+    RefusedError
+        If it is not queued: only `claim` and `finish` move a job on.
+    """
     if job.state is not JobState.QUEUED:
         raise RefusedError(f"A new job must be queued, job {job.id} is {job.state.value}.")
     values = {column.name: getattr(job, column.name) for column in _jobs.columns}
     values |= {"state": job.state.value, "arguments": dict(job.arguments)}
-    with workspace.writing() as connection:
-        connection.execute(_jobs.insert().values(values))
+    return _jobs.insert().values(values)
 
 
 def find(workspace: Workspace, name: str) -> Job:

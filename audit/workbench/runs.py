@@ -1,6 +1,5 @@
 """Runs: settle every setting, start, resume, cancel, delete."""
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from audit.errors import InputError, NotFoundError, RefusedError, SampleError
 from audit.jobs import queue, supervisor
 from audit.records import preset as presets
 from audit.records.dataset import Dataset, SourceKind, Split
-from audit.records.job import Job, JobState
+from audit.records.job import Job
 from audit.records.preset import Preset
 from audit.records.run import (
     Augmentation,
@@ -27,7 +26,7 @@ from audit.records.run import (
     RunState,
     Schedule,
 )
-from audit.store import ids
+from audit.store import ids, run_jobs
 from audit.store import jobs as job_rows
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
@@ -40,17 +39,9 @@ _COLOUR_DIFFERENCE = 2.0
 """Mean spread between channels, of 255, above which an image counts as coloured."""
 
 _UNDER_WAY = frozenset({RunState.QUEUED, RunState.RUNNING})
+
 _PATIENCE = timedelta(minutes=1)
 """How old a run without a job may be before it counts as given up: its maker died in between."""
-
-_RUN_STATE_AFTER = {
-    JobState.DONE: RunState.LOST,  # a finished training has sealed its run; this one has not
-    JobState.FAILED: RunState.FAILED,
-    JobState.CANCELLED: RunState.CANCELLED,
-    JobState.LOST: RunState.LOST,
-}
-
-RESUMABLE = frozenset({RunState.CANCELLED, RunState.FAILED, RunState.LOST})
 
 _CHARACTER = re.compile(
     r"[a-z]|\d+|[ivxlcdm]+|zero|one|two|three|four|five|six|seven|eight|nine", re.IGNORECASE
@@ -254,9 +245,16 @@ def start(
     list of (Run, Job)
         In the order of the settings.
     """
-    started: list[tuple[Run, Job]] = []
-    taken = {run.name for run in run_rows.all(workspace)}
-    for config in configs:
+    # All runs first: if we die in between, those without a job can be resumed.
+    runs = [_add(workspace, dataset, config) for config in configs]
+    started = [(run, enqueue(workspace, run)) for run in runs]
+    supervisor.start_waiting(workspace)
+    return started
+
+
+def _add(workspace: Workspace, dataset: Dataset, config: RunConfig) -> Run:
+    while True:
+        taken = {run.name for run in run_rows.all(workspace)}
         run = Run(
             id=ids.new(),
             name=free_name(dataset, config, taken),
@@ -267,17 +265,25 @@ def start(
             code_version=__version__,
             created_at=datetime.now(UTC),
         )
-        taken.add(run.name)
-        run_rows.add(workspace, run)
-        started.append((run, enqueue(workspace, run)))
-    supervisor.start_waiting(workspace)
-    return started
+        try:
+            return run_rows.add(workspace, run)
+        except RefusedError:
+            # Nobody chose the name; another process that started a run just then has it.
+            if run.name not in {other.name for other in run_rows.all(workspace)}:
+                raise
 
 
-def enqueue(workspace: Workspace, run: Run) -> Job:
-    """Queue the training of a run."""
+def enqueue(workspace: Workspace, run: Run, *, resumes: bool = False) -> Job:
+    """Queue the training of a run; with `resumes` of one that was interrupted."""
     arguments = {"run": run.id, "threads": run.config.threads}
-    return queue.enqueue(workspace, "train", arguments, device=run.config.device, run_id=run.id)
+    return queue.enqueue(
+        workspace,
+        "train",
+        arguments,
+        device=run.config.device,
+        run_id=run.id,
+        resumes=resumes,
+    )
 
 
 def free_name(dataset: Dataset, config: RunConfig, taken: set[str]) -> str:
@@ -307,13 +313,9 @@ def resume(workspace: Workspace, reference: str) -> tuple[Run, Job]:
     """
     refresh(workspace)
     run = run_rows.find(workspace, reference)
-    if run.state not in RESUMABLE:
-        reason = "it is finished" if run.state is RunState.SEALED else f"it is {run.state}"
-        raise RefusedError(f"Run {run.name!r} cannot be resumed: {reason}.")
-    run_rows.set_state(workspace, run.id, RunState.QUEUED)
-    job = enqueue(workspace, run)
+    job = enqueue(workspace, run, resumes=True)
     supervisor.start_waiting(workspace)
-    return run, job
+    return run_rows.find(workspace, run.id), job
 
 
 def cancel(workspace: Workspace, reference: str) -> Job:
@@ -332,24 +334,21 @@ def cancel(workspace: Workspace, reference: str) -> Job:
         raise RefusedError(f"Job {job.id} is {job.state} already.")
     stopped = queue.request_stop(workspace, job)
     refresh(workspace)
-    supervisor.start_waiting(workspace)
     return stopped
 
 
 def refresh(workspace: Workspace) -> None:
-    """Notice workers that died, and let every run say what became of its newest job."""
+    """Notice workers that died, let every run say what became of its newest job, start what waits."""
     queue.reconcile(workspace)
-    open_runs = [run for run in run_rows.all(workspace) if run.state in _UNDER_WAY]
-    for run in open_runs:
-        own = job_rows.every(workspace, run_id=run.id)
-        if not own:
-            if datetime.now(UTC) - run.created_at > _PATIENCE:
-                run_rows.set_state(workspace, run.id, RunState.CANCELLED)
+    for run in run_rows.all(workspace):
+        if run.state not in _UNDER_WAY:
             continue
-        if own[-1].is_over:
-            with contextlib.suppress(NotFoundError, RefusedError):  # deleted or sealed meanwhile
-                state = _RUN_STATE_AFTER[own[-1].state]
-                run_rows.set_state(workspace, run.id, state, error=own[-1].error)
+        own = job_rows.every(workspace, run_id=run.id)
+        if not own or own[-1].is_over:
+            given_up_before = datetime.now(UTC) - _PATIENCE
+            run_jobs.settle(workspace, run.id, given_up_before=given_up_before)
+    # A worker that died before it claimed its job left nothing to reconcile.
+    supervisor.start_waiting(workspace)
 
 
 def find_job(workspace: Workspace, reference: str) -> Job:
