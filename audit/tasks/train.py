@@ -16,13 +16,13 @@ import torch
 from audit.compute import weights
 from audit.datasets import pixels
 from audit.datasets.pixels import Pixels
-from audit.errors import InputError, RefusedError, StoppedError, TrainingError
+from audit.errors import AuditError, InputError, RefusedError, StoppedError, TrainingError
 from audit.records.dataset import Dataset, Split
 from audit.records.job import Job
 from audit.records.progress import Report
 from audit.records.run import Run, RunState
 from audit.store import datasets as dataset_rows
-from audit.store import findings
+from audit.store import dynamics, findings
 from audit.store import pixels as pixel_store
 from audit.store import runs as run_rows
 from audit.store.dynamics import DynamicsWriter
@@ -61,20 +61,41 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
         If it was asked to stop; the run can be resumed.
     """
     record = run_rows.find(workspace, str(job.arguments["run"]))
-    if record.state is RunState.SEALED:
-        return {"run": record.id, "already_sealed": True}
+    sealed = {"run": record.id, "already_sealed": True}
     try:
         run_rows.set_state(workspace, record.id, RunState.RUNNING)
     except RefusedError:  # its process died between sealing and saying so
-        return {"run": record.id, "already_sealed": True}
+        return sealed
     try:
         return _train(workspace, record, report)
     except StoppedError:
-        run_rows.set_state(workspace, record.id, RunState.CANCELLED)
+        if _lies_sealed(workspace, record, RunState.CANCELLED, None):
+            return sealed
         raise
     except Exception as error:
-        run_rows.set_state(workspace, record.id, RunState.FAILED, error=str(error))
+        if _lies_sealed(workspace, record, RunState.FAILED, _sentence(error, job)):
+            return sealed
         raise
+
+
+def _lies_sealed(workspace: Workspace, record: Run, state: RunState, error: str | None) -> bool:
+    """Store how the run ended; return whether its dynamics lie sealed in spite of it."""
+    try:
+        run_rows.set_state(workspace, record.id, state, error=error)
+    except RefusedError:
+        return True
+    except AuditError:
+        # A full disk or a busy database: what happened before it must not be hidden by it. The
+        # job's row says it, or its lock is free, and the run follows its job at the next look.
+        return False
+    return False
+
+
+def _sentence(error: Exception, job: Job) -> str:
+    if isinstance(error, AuditError):
+        return str(error)
+    text = " ".join(str(error).split())[:300] or "no message"
+    return f"Unexpected {type(error).__name__}: {text}; the log of job {job.id} says where."
 
 
 def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, Any]:
@@ -91,7 +112,10 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
 
     decoded = _pixels(workspace, dataset, record, preparing)
     inputs = _inputs(workspace, dataset, record, decoded, preparing)
-    trained = np.intersect1d(decoded.positions, dataset.usable(config.splits))
+    # A resumed run keeps its rows, also where another run has met a problem in the meantime.
+    begun = dynamics.saved_rows(workspace, record)
+    wanted = dataset.usable(config.splits) if begun is None else np.unique(begun.sample)
+    trained = np.intersect1d(decoded.positions, wanted)
     if len(trained) < 2:
         why = next(iter(decoded.problems.values()), "there are none")
         raise TrainingError(f"Fewer than two images of {dataset.name!r} could be read: {why}")
@@ -173,25 +197,24 @@ def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.
 def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report) -> Pixels:
     """Return the decoded images of every usable sample, from the cache or made now."""
     config = record.config
-    found: list[Pixels] = []
 
     def write(folder: Path) -> None:
-        found.append(
-            pixels.decode(
-                dataset,
-                dataset.usable(tuple(Split)),
-                size=config.image_size,
-                folder=folder,
-                threads=config.threads,
-                report=report,
-            )
+        made = pixels.decode(
+            dataset,
+            dataset.usable(tuple(Split)),
+            size=config.image_size,
+            folder=folder,
+            threads=config.threads,
+            report=report,
         )
-        _check_bytes(workspace, dataset, found[0])
+        _check_bytes(workspace, dataset, made)
 
     folder = pixel_store.find_or_make(workspace, dataset.id, config.image_size, write=write)
-    if found and found[0].problems:
-        findings.record_problems(workspace, dataset.id, found[0].problems)
-    return pixels.load(folder)
+    decoded = pixels.load(folder)
+    if decoded.problems:
+        # Every time: the process that sealed the pixels may have died before it came here.
+        findings.record_problems(workspace, dataset.id, decoded.problems)
+    return decoded
 
 
 def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
@@ -202,21 +225,13 @@ def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
     InputError
         If an image's bytes are not those of an earlier run.
     """
-    digests = found.content_digests
-    known = findings.content_digests(workspace, dataset.id)
-    if known is not None:
-        is_known = np.any(known, axis=1)
-        changed = np.flatnonzero(
-            is_known & np.any(digests, axis=1) & np.any(known != digests, axis=1)
+    changed = findings.record_content_digests(workspace, dataset.id, found.content_digests)
+    if len(changed):
+        first = dataset.sample_keys[int(changed[0])]
+        raise InputError(
+            f"{len(changed)} images of {dataset.name!r} changed on disk since an earlier run, "
+            f"{first!r} first; import the source again under a new name."
         )
-        if len(changed):
-            first = dataset.sample_keys[int(changed[0])]
-            raise InputError(
-                f"{len(changed)} images of {dataset.name!r} changed on disk since an earlier run, "
-                f"{first!r} first; import the source again under a new name."
-            )
-        digests = np.where(is_known[:, None], known, digests)
-    findings.record_content_digests(workspace, dataset.id, digests)
 
 
 def _inputs(
