@@ -131,7 +131,7 @@ def test_steps_tell_where_the_run_is_and_end_each_epoch_with_its_means():
 
 def test_a_network_learns_its_labels():
     config = dataclasses.replace(
-        CONFIG, epochs=20, augmentation=Augmentation.NONE, label_smoothing=0.0
+        CONFIG, epochs=60, augmentation=Augmentation.NONE, label_smoothing=0.0
     )
     training, recorder = make(config)
     last = run(training, recorder)[-1]
