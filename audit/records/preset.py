@@ -69,7 +69,7 @@ class Preset:
 _ALL = (
     Preset(
         name="quick",
-        purpose="A small network trained from scratch: drawings, scans, and any image without weights at hand.",
+        purpose="A small network from scratch: drawings, scans, any image without weights at hand.",
         architecture="small",
         image_size=None,
         epochs=30,
@@ -83,7 +83,7 @@ _ALL = (
     ),
     Preset(
         name="features",
-        purpose="Photographs: a classifier on the features of a pretrained network, minutes instead of hours.",
+        purpose="Photographs: a classifier on the features of a pretrained network; minutes, not hours.",
         architecture="features",
         backbone="squeezenet",
         image_size=128,
