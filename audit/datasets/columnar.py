@@ -59,7 +59,7 @@ class ParquetTable:
             If the file is damaged, or a column holds lists, structures or bytes that are no text.
         """
         try:
-            table = pq.ParquetFile(self._file).read(columns=list(names))
+            table = pq.ParquetFile(self._file).read(columns=list(names), use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._file} is damaged: save it again.") from error
         cells = {name: self._texts(name, table.column(name)) for name in names}

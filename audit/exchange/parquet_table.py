@@ -32,7 +32,7 @@ def edit(path: Path, out: Path, *, path_column: str, label_column: str, choose: 
     """
     try:
         file = pq.ParquetFile(path)
-        table = file.read()
+        table = file.read(use_threads=False)
     except (pa.ArrowException, ValueError) as error:
         raise InputError("The table is damaged or no Parquet file.") from error
     missing = [name for name in (path_column, label_column) if name not in table.column_names]

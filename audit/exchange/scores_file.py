@@ -252,7 +252,7 @@ def _floats(values: Sequence[object]) -> NDArray[np.float64]:
 
 
 def _read_parquet(path: Path) -> dict[str, list[object]]:
-    return pq.read_table(path).to_pydict()
+    return pq.ParquetFile(path).read(use_threads=False).to_pydict()
 
 
 def _read_csv(path: Path) -> dict[str, list[object]]:

@@ -80,7 +80,7 @@ def read(path: Path, *, spreadsheet_safe: bool = False) -> tuple[Cells, ...]:
         If the columns are others.
     """
     if path.suffix.lower() == ".parquet":
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read(use_threads=False)  # threads can abort the exit
         names, rows = table.column_names, list(zip(*table.to_pydict().values(), strict=True))
     else:
         names, rows = read_lines(path, spreadsheet_safe=spreadsheet_safe)

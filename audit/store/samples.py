@@ -50,7 +50,8 @@ def read(folder: Path) -> dict[str, Any]:
     A million samples take about a second.
     """
     with (folder / _SAMPLES).open("rb") as stream:
-        table = pq.read_table(stream)
+        # Threads that Arrow starts for reading can abort a short-lived process as it exits.
+        table = pq.ParquetFile(stream).read(use_threads=False)
     sample_keys = _texts(table["sample_key"])
     return {
         "class_names": tuple(filing.read_json(folder / _CLASSES)),
