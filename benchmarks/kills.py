@@ -417,8 +417,8 @@ def main() -> int:
         every = {"each": [asdict(kill) for kill in kills], "ends": [asdict(v) for v in victims]}
         options.json.write_text(json.dumps(facts | every, indent=2))
     say(
-        f"{len(kills)} kills of {len(victims)} runs, all noticed and resumed; {identical} of "
-        f"{len(victims)} sealed bit-identical to an undisturbed run; at most "
+        f"{len(kills)} kills of {len(victims)} runs, all noticed, and resumed unless whole already; "
+        f"{identical} of {len(victims)} sealed bit-identical to an undisturbed run; at most "
         f"{facts['most_epochs_to_repeat']} whole epoch trained again after a kill."
     )
     print(json.dumps(facts))

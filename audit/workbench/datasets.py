@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from audit.datasets import sources
-from audit.errors import InputError, NotFoundError, RefusedError
+from audit.errors import InputError, RefusedError
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset, ImportPlan
 from audit.records.progress import Report, silent
 from audit.store import datasets as dataset_rows
 from audit.store import decisions as decision_rows
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
+from audit.workbench import referring, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,29 +176,30 @@ class Removal:
 
 
 def removal(workspace: Workspace, reference: str) -> Removal:
-    """Return what deleting a dataset or run would take along; nothing is deleted."""
-    try:
-        dataset = dataset_rows.find(workspace, reference)
-    except NotFoundError as missing:
-        try:
-            run = run_rows.find(workspace, reference)
-        except NotFoundError:
-            raise NotFoundError(f"There is no dataset or run {reference!r}.") from missing
+    """Return what deleting a dataset or run would take along; nothing is deleted.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing, or more than one thing, answers to the reference.
+    """
+    meant = referring.resolve(workspace, reference, (referring.DATASET, referring.RUN))
+    if meant.kind == referring.RUN:
         return Removal(
-            kind="run",
-            name=run.name,
-            id=run.id,
+            kind=meant.kind,
+            name=meant.name,
+            id=meant.id,
             n_runs=1,
             n_decisions=0,
-            n_bytes=run_rows.size_on_disk(workspace, run.id),
+            n_bytes=run_rows.size_on_disk(workspace, meant.id),
         )
     return Removal(
-        kind="dataset",
-        name=dataset.name,
-        id=dataset.id,
-        n_runs=len(run_rows.all(workspace, dataset.id)),
-        n_decisions=len(decision_rows.current(workspace, dataset.id)),
-        n_bytes=dataset_rows.size_on_disk(workspace, dataset.id),
+        kind=meant.kind,
+        name=meant.name,
+        id=meant.id,
+        n_runs=len(run_rows.all(workspace, meant.id)),
+        n_decisions=len(decision_rows.current(workspace, meant.id)),
+        n_bytes=dataset_rows.size_on_disk(workspace, meant.id),
     )
 
 
@@ -209,6 +211,7 @@ def remove(workspace: Workspace, what: Removal) -> None:
     RefusedError
         If a run of it is waiting or running.
     """
+    runs.refresh(workspace)  # a worker that was killed keeps nothing
     if what.kind == "dataset":
         dataset_rows.delete(workspace, what.id)
         return

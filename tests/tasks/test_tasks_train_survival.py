@@ -276,6 +276,19 @@ def test_a_run_that_is_gone_cannot_be_resumed_and_settles_quietly(workspace, dat
         runs.enqueue(workspace, run, resumes=True)
 
 
+def test_a_run_whose_worker_was_killed_can_be_deleted_at_once(workspace, dataset, add_run):
+    run = add_run(dataset)
+    job = runs.enqueue(workspace, run)
+    held = lock.try_take(workspace, job.id)
+    jobs.claim(workspace, job.id, pid=os.getpid(), now=datetime.now(UTC))
+    run_rows.set_state(workspace, run.id, RunState.RUNNING)
+    with pytest.raises(RefusedError, match="is not over: cancel job"):
+        datasets.remove(workspace, datasets.removal(workspace, run.id))
+    held.release()  # as the kernel does when it dies
+    datasets.remove(workspace, datasets.removal(workspace, run.id))
+    assert run_rows.all(workspace) == []
+
+
 def test_any_look_starts_a_job_whose_worker_died_before_it_began(
     workspace, dataset, add_run, until, state_of
 ):
