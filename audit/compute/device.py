@@ -1,5 +1,6 @@
 """Devices: which one a name means, how many threads there are, and what pays on which."""
 
+import json
 import os
 import platform
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 
+from audit.compute import vision
 from audit.errors import InputError
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
@@ -119,3 +121,20 @@ def _known() -> str:
     if _has_mps():
         names.append("mps")
     return ", ".join(names)
+
+
+def main() -> int:
+    """Write `describe` and torchvision's version as a line of JSON to stdout.
+
+    ``python -m audit.compute.device`` is how a process without torch asks.
+    """
+    try:
+        torchvision = str(vision.load().__version__)
+    except (ImportError, RuntimeError, OSError):  # missing, or built for another torch
+        torchvision = None
+    sys.stdout.write(json.dumps(describe() | {"torchvision": torchvision}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

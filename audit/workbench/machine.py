@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import audit
 from audit.errors import InputError
 
 THREADS = "LABELTRACE_THREADS"
+
+_PATIENCE_SECONDS = 120
+"""How long torch may take to import and look around; a cold disk needs half a minute."""
 
 
 def threads() -> int:
@@ -100,14 +104,22 @@ def ask_torch() -> Mapping[str, Any]:
     InputError
         If torch cannot be imported; carries its last line.
     """
-    answer = subprocess.run(
-        [sys.executable, "-m", "audit.compute.device"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    if answer.returncode != 0:
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "audit.compute.device"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_SECONDS,
+            # -m looks here first: a folder named `audit` where somebody happens to stand is not ours.
+            cwd=Path(audit.__file__).resolve().parents[1],
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"PyTorch said nothing for {_PATIENCE_SECONDS} seconds; name a device with --device cpu."
+        ) from error
+    lines = answer.stdout.strip().splitlines()
+    if answer.returncode != 0 or not lines:
         last = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise InputError(f"PyTorch cannot be used here: {last}")
-    return json.loads(answer.stdout)
+    return json.loads(lines[-1])
