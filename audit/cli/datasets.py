@@ -137,8 +137,8 @@ def delete(
     with session.workspace() as workspace:
         what = verbs.removal(workspace, reference)
         session.say(describing.removal_sentence(what))
-        if not yes and not typer.confirm("Delete?", err=True):
-            raise RefusedError("Nothing was deleted.")
+        if not yes and not session.confirm("Delete?"):
+            raise RefusedError("Nothing was deleted; --yes deletes without asking.")
         verbs.remove(workspace, what)
     session.say(f"Deleted {what.kind} {printable(what.name)}.")
 

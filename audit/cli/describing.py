@@ -18,6 +18,7 @@ from audit.store import runs as run_rows
 from audit.store import scores as score_rows
 from audit.store.workspace import Workspace
 from audit.workbench import datasets as dataset_verbs
+from audit.workbench import referring
 from audit.workbench import runs as run_verbs
 from audit.workbench.datasets import Removal
 
@@ -154,23 +155,16 @@ def anything(workspace: Workspace, reference: str) -> Record:
     Raises
     ------
     NotFoundError
-        If nothing answers to the reference.
+        If nothing, or more than one thing, answers to the reference.
     """
     run_verbs.refresh(workspace)
-    try:
-        return dataset_record(workspace, reference)
-    except NotFoundError:
-        pass
-    try:
-        return run_record(workspace, run_rows.find(workspace, reference))
-    except NotFoundError:
-        pass
-    try:
-        return {"kind_of_record": "job", **job_record(job_rows.find(workspace, reference))}
-    except NotFoundError:
-        raise NotFoundError(
-            f"There is no dataset, run or job {reference!r}; `labeltrace list datasets` shows what there is."
-        ) from None
+    kinds = (referring.DATASET, referring.RUN, referring.JOB)
+    meant = referring.resolve(workspace, reference, kinds)
+    if meant.kind == referring.DATASET:
+        return dataset_record(workspace, meant.id)
+    if meant.kind == referring.RUN:
+        return run_record(workspace, run_rows.find(workspace, meant.id))
+    return {"kind_of_record": "job", **job_record(job_rows.find(workspace, meant.id))}
 
 
 def dataset_record(workspace: Workspace, reference: str) -> Record:
@@ -265,14 +259,19 @@ def lines(record: Record, indent: str = "") -> list[str]:
             shown = [_one_line(item) for item in value]
             text += _cut([f"{indent}  {item}" for item in shown], 20, indent)
         elif value not in ({}, []):
-            text.append(f"{indent}{printable(str(key))}: {printable(cell(value))}")
+            text.append(f"{indent}{printable(str(key))}: {printable(_exact(value))}")
     return text
 
 
 def _one_line(item: object) -> str:
     if isinstance(item, Mapping):
-        return ", ".join(f"{k} {printable(cell(v))}" for k, v in item.items())
+        return ", ".join(f"{k} {printable(_exact(v))}" for k, v in item.items())
     return printable(str(item))
+
+
+def _exact(value: object) -> str:
+    """Return a value with all digits that tell something: a weight decay is no 0.001."""
+    return f"{value:.6g}" if isinstance(value, float) else cell(value)
 
 
 def _cut(text: list[str], most: int, indent: str) -> list[str]:

@@ -92,6 +92,8 @@ def score(
     with session.workspace() as workspace:
         wanted = scoring.requests(workspace, targets, methods)
         dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
+        if out is not None:
+            exporting.check_scores_path(out, force=force, dataset=dataset)
         scores = _score(session, workspace, wanted)
         if out is not None:
             exporting.write_scores(dataset, scores, out, force=force)

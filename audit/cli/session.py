@@ -7,8 +7,9 @@
 import functools
 import inspect
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +67,23 @@ class Session:
         """Tell the person at the terminal something that is no data."""
         self.messages.print(message)
 
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr, so that stdout stays data; only a yes on stdin is one."""
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):  # nobody pressed Enter: finish the line ourselves
+            sys.stderr.write("\n")
+        return answer.strip().lower() in ("y", "yes")
+
     def print(self, text: str) -> None:
         """Write a line of data to stdout."""
         sys.stdout.write(text + "\n")
 
     def print_json(self, value: object) -> None:
         """Write a value as JSON to stdout; numbers that are not finite become null."""
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
+        sys.stdout.write(text + "\n")
 
     def print_table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         """Write rows as a table to stdout; plain columns apart from a terminal's width."""
@@ -85,6 +96,17 @@ class Session:
         if not console.is_terminal:
             console = Console(file=sys.stdout, highlight=False, markup=False, width=200)
         console.print(table)
+
+
+def _finite(value: object) -> object:
+    """Return a value as JSON can hold it: NaN and the infinities become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 def printable(text: str) -> str:

@@ -83,7 +83,10 @@ def _request(method: str, runs: list[Run]) -> ScoreRequest:
     fitting = [run for run in runs if run.config.probe is probe]
     if not fitting:
         have = ", ".join(f"{run.name} ({run.config.probe})" for run in runs)
-        raise RefusedError(f"Method {method!r} needs a run with probe {probe}, got {have}.")
+        raise RefusedError(
+            f"Method {method!r} needs a run with probe {probe}, got {have}: "
+            f"`labeltrace train DATASET --probe {probe}` makes it."
+        )
     if probe is Probe.THRESHOLD:
         group = fitting[0].config.probe_group
         if any(run.config.probe_group != group for run in fitting):
