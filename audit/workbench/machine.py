@@ -19,10 +19,18 @@ _PATIENCE_SECONDS = 120
 """How long torch may take to import and look around; a cold disk needs half a minute."""
 
 
-def threads() -> int:
-    """Return the number of CPU threads that a run may use, at least 1.
+def threads(most: int | None = None) -> int:
+    """Return the number of CPU threads that a run should use, at least 1.
 
-    All cores that this process may use, or ``LABELTRACE_THREADS``.
+    Parameters
+    ----------
+    most
+        How many the work can keep busy; ``LABELTRACE_THREADS`` wins over it.
+
+    Returns
+    -------
+    int
+        ``LABELTRACE_THREADS``, or all cores that this process may use, but not more than `most`.
 
     Raises
     ------
@@ -34,9 +42,8 @@ def threads() -> int:
         if not named.isdecimal() or int(named) < 1:
             raise InputError(f"{THREADS} must be a positive whole number, got {named!r}.")
         return int(named)
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, cores or 1) if most is None else max(1, min(cores or 1, most))
 
 
 def device(wanted: str) -> str:

@@ -35,6 +35,9 @@ from audit.workbench import machine
 SMALLEST_SIDE, LARGEST_SIDE = 16, 64
 """Bounds in pixels of the image size that suits the data when a preset leaves it open."""
 
+PIXELS_PER_THREAD = 50_000
+"""Pixels of a batch that make another thread worth its while: 128 images of 20 pixels."""
+
 _COLOUR_DIFFERENCE = 2.0
 """Mean spread between channels, of 255, above which an image counts as coloured."""
 
@@ -121,15 +124,17 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
     is_probe = wishes.probe is Probe.THRESHOLD
     epochs = wishes.epochs or (preset.probe_epochs if is_probe else preset.epochs)
     device = machine.device(wishes.device)
+    batch_size = wishes.batch_size or preset.batch_size
+    image_size = wishes.image_size or preset.image_size or suitable_side(looks)
     config = RunConfig(
         preset=preset.name,
         architecture=architecture,
         backbone=backbone,
         weights=None if wishes.weights is None else str(wishes.weights.expanduser().absolute()),
         weights_digest=None if wishes.weights is None else file_digest(wishes.weights),
-        image_size=wishes.image_size or preset.image_size or suitable_side(looks),
+        image_size=image_size,
         epochs=epochs,
-        batch_size=wishes.batch_size or preset.batch_size,
+        batch_size=batch_size,
         learning_rate=wishes.learning_rate
         or (preset.probe_learning_rate if is_probe else preset.learning_rate),
         weight_decay=preset.weight_decay,
@@ -141,7 +146,7 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
         dropout=preset.dropout,
         precision=wishes.precision or suitable_precision(device),
         seed=wishes.seed,
-        threads=machine.threads(),
+        threads=machine.threads(most=busy_threads(architecture, batch_size, image_size)),
         device=device,
         probe=wishes.probe,
         splits=wishes.splits,
@@ -228,6 +233,17 @@ def suitable_augmentation(dataset: Dataset, preset: Preset, looks: Looks) -> Aug
     if looks.is_coloured and not are_characters:
         return Augmentation.CROP_FLIP
     return Augmentation.CROP
+
+
+def busy_threads(architecture: str, batch_size: int, image_size: int) -> int | None:
+    """Return how many threads a batch keeps busy; ``None`` where all are of use.
+
+    A thread that has less than `PIXELS_PER_THREAD` of a batch waits for the others more than it
+    works, and on a busy machine the waiting makes small images many times slower than one thread.
+    """
+    if architecture == "features":
+        return None  # extraction, which takes most of the time, has large images
+    return max(1, batch_size * image_size**2 // PIXELS_PER_THREAD)
 
 
 def suitable_precision(device: str) -> Precision:
