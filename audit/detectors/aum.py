@@ -69,7 +69,8 @@ class Aum:
         ----------
         runs
             The parts of one threshold probe group, in any order. With one part alone the samples
-            that it planted are not scored.
+            that it planted are not scored. Runs recorded elsewhere may lack threshold rows: they are
+            ranked and get no cut.
         report
             Told after each run.
 
@@ -87,6 +88,8 @@ class Aum:
             margins, hold values that are not finite, or no epoch is left.
         """
         runs = evidence.ordered(runs)
+        if all(run.config is None and not len(run.rows(Role.THRESHOLD)) for run in runs):
+            return self._rank_only(runs)
         _check_group(runs)
         given = evidence.given_labels(runs)
         n_samples = len(given)
@@ -152,6 +155,33 @@ class Aum:
                 *_coverage(runs, given),
                 *(sentence for health in healths for sentence in aum_health.sentences(health)),
                 *aum_health.overall(flagged_fraction),
+            ),
+        )
+
+    def _rank_only(self, runs: tuple[TrainingDynamics, ...]) -> Scores:
+        """Return AUM without a cut, for dynamics recorded elsewhere without threshold rows.
+
+        A recording of one epoch (such as a table of finished AUM values) keeps that epoch.
+        """
+        given = evidence.given_labels(runs)
+        parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        for run in runs:
+            start = self.skip_first if run.n_epochs > 1 else 0
+            margins = evidence.signal(run, "margin", method="aum", start=start, end=self.max_epochs)
+            area = ranking.mean_over_epochs(margins, skip_first=start, end=self.max_epochs)
+            rows = run.rows(Role.GIVEN)
+            parts.append((run.sample[rows], area[rows]))
+        quantity = evidence.mean_over_runs(len(given), parts)
+        return Scores(
+            run_ids=tuple(run.run_id for run in runs),
+            spec=self.spec,
+            suspicion=ranking.suspicion(quantity),
+            quantity_name="aum",
+            quantity=quantity,
+            suggested_label=evidence.suggested_labels(runs, given),
+            messages=(
+                "The recording has no threshold rows, so its samples are ranked by AUM but none is "
+                "flagged.",
             ),
         )
 
