@@ -72,7 +72,7 @@ class Session:
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         answer = sys.stdin.readline()
-        if not answer.endswith("\n"):  # nobody pressed Enter: finish the line ourselves
+        if not (answer.endswith("\n") and sys.stdin.isatty()):  # no Enter has ended the line
             sys.stderr.write("\n")
         return answer.strip().lower() in ("y", "yes")
 
