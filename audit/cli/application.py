@@ -1,6 +1,7 @@
 """The command ``labeltrace``: its groups of commands, and what becomes of an error."""
 
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ import typer
 
 from audit import __version__
 from audit.cli import datasets, decisions, exports, runs, scores, system
-from audit.cli.session import WorkspaceOption, as_command
+from audit.cli.session import WorkspaceOption, as_command, printable
 from audit.errors import AuditError
 
 app = typer.Typer(
@@ -112,7 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(error: BaseException) -> int:
     """Tell what went wrong in one sentence and return the exit code that stands for it."""
     if isinstance(error, _USAGE_ERROR):
-        error.show(file=sys.stderr)  # type: ignore[attr-defined]
+        usage = io.StringIO()
+        error.show(file=usage)  # type: ignore[attr-defined]
+        with contextlib.suppress(OSError):
+            sys.stderr.writelines(printable(line) + "\n" for line in usage.getvalue().splitlines())
         return 2
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _say("interrupted", 130)
@@ -131,5 +135,5 @@ def _answer(error: BaseException) -> int:
 
 def _say(sentence: str, code: int) -> int:
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"labeltrace: {' '.join(sentence.split())}\n")
+        sys.stderr.write(f"labeltrace: {printable(' '.join(sentence.split()))}\n")
     return code

@@ -75,7 +75,7 @@ def export(
     if as_json:
         session.print_json(manifest)
     else:
-        session.print(str(out))
+        session.print(printable(str(out)))
     session.say(", ".join(f"{name} {count}" for name, count in counts.items()))
 
 

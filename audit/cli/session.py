@@ -65,7 +65,7 @@ class Session:
 
     def say(self, message: str) -> None:
         """Tell the person at the terminal something that is no data."""
-        self.messages.print(message)
+        self.messages.print(printable(message))
 
     def confirm(self, question: str) -> bool:
         """Ask on stderr, so that stdout stays data; only a yes on stdin is one."""
@@ -83,7 +83,9 @@ class Session:
     def print_json(self, value: object) -> None:
         """Write a value as JSON to stdout; numbers that are not finite become null."""
         text = json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
-        sys.stdout.write(text + "\n")
+        # JSON escapes some control characters only; the others may be written so as well.
+        escaped = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+        sys.stdout.write("".join(escaped) + "\n")
 
     def print_table(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         """Write rows as a table to stdout; plain columns apart from a terminal's width."""
