@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from audit.compute import weights
-from audit.datasets import pixels
+from audit.datasets import pixels, presence
 from audit.datasets.pixels import Pixels
 from audit.errors import AuditError, InputError, RefusedError, StoppedError, TrainingError
 from audit.records.dataset import Dataset, Split
 from audit.records.job import Job
 from audit.records.progress import Report
-from audit.records.run import Run, RunState
+from audit.records.run import Run, RunConfig, RunState
 from audit.store import datasets as dataset_rows
 from audit.store import dynamics, findings
 from audit.store import pixels as pixel_store
@@ -32,8 +32,8 @@ from audit.training import backbones, features, rows
 from audit.training.loop import Training
 from audit.training.recorder import Recorder
 
-_TRAINING_BEGINS = 0.1
-"""Part of the progress bar that decoding and features take."""
+_TRAINING_BEGINS, _TRAINING_ON_FEATURES_BEGINS = 0.1, 0.85
+"""Part of the progress bar that decoding takes, and decoding and extracting features."""
 
 
 def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
@@ -107,11 +107,16 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
             f"Dataset {dataset.name!r} is not the one that run {record.name!r} was made for."
         )
 
-    def preparing(fraction: float, message: str) -> None:
-        report(_TRAINING_BEGINS * fraction, message)
-
-    decoded = _pixels(workspace, dataset, record, preparing)
-    inputs = _inputs(workspace, dataset, record, decoded, preparing)
+    begins = _TRAINING_BEGINS
+    decoded = _pixels(workspace, dataset, record, _part(report, 0.0, begins))
+    if config.architecture == "features":
+        variant = _features_variant(config)
+        if pixel_store.find(workspace, dataset.id, config.image_size, variant=variant) is None:
+            begins = _TRAINING_ON_FEATURES_BEGINS
+        extracting = _part(report, _TRAINING_BEGINS, begins)
+        inputs = _features(workspace, dataset, record, decoded, extracting)
+    else:
+        inputs = decoded.images
     # A resumed run keeps its rows, also where another run has met a problem in the meantime.
     begun = dynamics.saved_rows(workspace, record)
     wanted = dataset.usable(config.splits) if begun is None else np.unique(begun.sample)
@@ -132,7 +137,7 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
         role=table.role,
     )
     with DynamicsWriter.open(workspace, record, saved) as writer:
-        return _record(writer, training, notes, record, report)
+        return _record(writer, training, notes, record, _part(report, begins, 1.0))
 
 
 def _record(
@@ -146,7 +151,7 @@ def _record(
     said = ""
     for step in training.epochs(first_epoch):
         report(
-            _TRAINING_BEGINS + (1 - _TRAINING_BEGINS) * step.fraction,
+            step.fraction,
             f"epoch {step.epoch + 1} of {config.epochs}{said}",
         )
         if step.loss is None or step.accuracy is None:
@@ -199,6 +204,7 @@ def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report)
     config = record.config
 
     def write(folder: Path) -> None:
+        presence.check(dataset)  # it may have moved while the job waited
         made = pixels.decode(
             dataset,
             dataset.usable(tuple(Split)),
@@ -234,21 +240,32 @@ def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
         )
 
 
-def _inputs(
-    workspace: Workspace, dataset: Dataset, record: Run, decoded: Pixels, report: Report
-) -> np.ndarray:
-    """Return what the network sees: uint8 images, or float32 features of the frozen backbone."""
-    config = record.config
-    if config.architecture != "features":
-        return decoded.images
+def _part(report: Report, begin: float, end: float) -> Report:
+    """Return a report for a part of the work, from one fraction of the whole to another."""
+
+    def of_part(fraction: float, message: str) -> None:
+        report(begin + (end - begin) * fraction, message)
+
+    return of_part
+
+
+def _features_variant(config: RunConfig) -> str:
+    """Return what features depend on beside the pixels: backbone, weights, precision."""
     name = config.backbone or "squeezenet"
     digest = weights.digest(backbones.locate(name, config.weights))
+    return f"{name}{digest[:16]}{config.precision}"
+
+
+def _features(
+    workspace: Workspace, dataset: Dataset, record: Run, decoded: Pixels, report: Report
+) -> np.ndarray:
+    """Return the features of every decoded image, from the cache or extracted now."""
+    config = record.config
 
     def write(folder: Path) -> None:
         features.write(folder, features.extract(decoded.images, config, report))
 
-    variant = f"{name}{digest[:16]}{config.precision}"  # what the features depend on
     folder = pixel_store.find_or_make(
-        workspace, dataset.id, config.image_size, write=write, variant=variant
+        workspace, dataset.id, config.image_size, write=write, variant=_features_variant(config)
     )
     return features.read(folder)
