@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from audit.datasets import presence
 from audit.datasets.reader import SampleReader
 from audit.errors import InputError
 from audit.exchange import exports, patch, scores_file, writing
@@ -69,10 +70,14 @@ def export(
     ------
     RefusedError
         If the output exists without `force`, or lies inside the source.
+    InputError
+        If the data has moved and the form needs it.
     """
     options = ExportOptions(
         format=Format(form), link=Link(link), spreadsheet_safe=spreadsheet_safe, force=force
     )
+    if options.format in (Format.FOLDER, Format.ORIGINAL):
+        presence.check(dataset)
     state = label_state(workspace, dataset)
     with SampleReader(dataset.source, dataset.paths) as reader:
         written = exports.write(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from audit import __version__
+from audit.datasets import presence
 from audit.datasets.reader import SampleReader
 from audit.errors import InputError, NotFoundError, RefusedError, SampleError
 from audit.jobs import queue, supervisor
@@ -183,11 +184,12 @@ def look(dataset: Dataset, positions: np.ndarray, n_probed: int = 32) -> Looks:
     Raises
     ------
     InputError
-        If none of them can be read; says why for the first.
+        If the data has moved, or none of them can be read; says why for the first.
     """
     spread = positions[
         np.linspace(0, len(positions) - 1, min(n_probed, len(positions))).astype(int)
     ]
+    presence.check(dataset)
     sides: list[int] = []
     coloured: list[bool] = []
     first_problem: SampleError | None = None
@@ -201,7 +203,10 @@ def look(dataset: Dataset, positions: np.ndarray, n_probed: int = 32) -> Looks:
             sides.append(min(image.shape[:2]))
             coloured.append(_differs_between_channels(image))
     if not sides:
-        raise InputError(f"None of the first images looked at can be used: {first_problem}")
+        raise InputError(
+            f"None of the {len(spread)} images looked at first can be used: {first_problem} If the "
+            "data was moved, `labeltrace relocate DATASET NEW_ROOT` follows it."
+        )
     return Looks(
         median_short_side=int(np.median(sides)), is_coloured=float(np.mean(coloured)) > 0.05
     )
