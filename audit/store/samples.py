@@ -69,9 +69,9 @@ def read_truth(folder: Path) -> Truth:
 
 
 def _texts(column: pa.ChunkedArray) -> tuple[Any, ...]:
-    # Several times faster than to_pylist, which makes a scalar object of every value.
-    return tuple(column.to_numpy().tolist())
+    return tuple(column.to_pylist())
 
 
 def _integers(column: pa.ChunkedArray, dtype: type[np.integer[Any]]) -> NDArray[Any]:
-    return np.asarray(column.to_numpy(), dtype=dtype)
+    # Not to_numpy: it imports pandas, which every command that opens a dataset would wait for.
+    return np.array(column.to_pylist(), dtype=dtype)
