@@ -5,7 +5,10 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,3 +129,46 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     words = ("--method", "aum,margin", "--epochs", 3, "--device", "cpu")
     answer = Terminal(folder / "workspace")("audit", source, "--out", scores, *words)
     return Trained(folder / "workspace", source, scores, answer)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start commands as processes of their own, each leading a group that can be signalled."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(workspace: Path, *words: object, **options: Any) -> subprocess.Popen[str]:
+        root = str(Path(__file__).resolve().parents[1])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "audit", *map(str, words)],
+            text=True,
+            encoding="utf-8",
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd=root,
+            env=os.environ | {"LABELTRACE_WORKSPACE": str(workspace), "PYTHONPATH": root},
+            **options,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Wait for a condition, the only way in which tests of processes wait."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.02)
+        return value
+
+    return wait

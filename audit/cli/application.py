@@ -107,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in words and not isinstance(error, _USAGE_ERROR):
             traceback.print_exc()
         return _answer(error)
-    return int(code or 0)
+    # Typer turns Ctrl-C into this code and says nothing.
+    return _say("interrupted", 130) if code == 130 else int(code or 0)
 
 
 def _answer(error: BaseException) -> int:

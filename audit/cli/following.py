@@ -35,17 +35,17 @@ class _TimeLeft(ProgressColumn):
 
 
 class _Plain:
-    """Progress for a log file: a line when the words change or another tenth is done."""
+    """Progress for a log file: a line for each tenth, and for what is said before work begins."""
 
     def __init__(self, session: Session, title: str) -> None:
         self._session = session
         self._title = title
-        self._tenth = -1
+        self._said: tuple[int, str] | None = None
 
     def __call__(self, fraction: float, message: str) -> None:
-        tenth = int(fraction * 10)
-        if tenth != self._tenth:
-            self._tenth = tenth
+        step = (int(fraction * 10), message if fraction == 0 else "")
+        if step != self._said:
+            self._said = step
             self._session.say(f"{self._title}: {fraction:4.0%} {printable(message)}")
 
 
