@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -99,7 +100,10 @@ def write_tensors(
         if partial is not None:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
-        raise WorkspaceError(f"Could not write {str(path)!r}: {error.strerror}.") from error
+        raise WorkspaceError(
+            f"Could not write {str(path)!r} ({error.strerror}): free some space or look at its "
+            "permissions, then try again."
+        ) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -145,9 +149,23 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
                 tensors[name] = torch.from_numpy(np.ascontiguousarray(arrays[name]))
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except MemoryError as error:
         raise InputError(
-            f"Weights {path.name!r} must be an npz of plain numeric arrays: {error}."
+            f"Weights {path.name!r} claim more than fits into memory: download them again."
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        OverflowError,  # an axis longer than any file
+        RuntimeError,  # encrypted, or an unknown compression
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        reason = " ".join(str(error).split())  # some of numpy's reasons are several lines
+        raise InputError(
+            f"Weights {path.name!r} must be an npz of plain numeric arrays: {reason}."
         ) from error
     return tensors
 

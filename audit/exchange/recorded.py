@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from audit.errors import InputError
 from audit.exchange import recorded_aum, recorded_cartography
 from audit.exchange.recorded_signals import Recorded, of_logits, of_probabilities
+
+BOMB_BYTES, BOMB_RATIO = 1 << 30, 200
+"""Above this size an array that unpacks so many-fold is refused: recorded floats never do."""
 
 
 class Axes(StrEnum):
@@ -125,14 +128,41 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         if not is_zipfile(file):
             raise InputError(f"{path.name!r} is damaged or no npz file.")
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in wanted if name in file.files}
-    except (ValueError, BadZipFile, EOFError, KeyError, NotImplementedError, zlib.error) as error:
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(
+            f"{path.name!r} claims more than fits into memory: save it again, or fewer epochs."
+        ) from error
+    except (
+        ValueError,
+        BadZipFile,
+        EOFError,
+        KeyError,
+        OverflowError,  # an axis longer than any file
+        RuntimeError,  # encrypted, or an unknown compression
+        zlib.error,
+    ) as error:
         if "Object arrays" in str(error):
             raise InputError(
                 f"{path.name!r} holds pickled objects, which are never read: save plain arrays."
             ) from error
         raise InputError(f"{path.name!r} is damaged or no npz file.") from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    with ZipFile(path) as archive:
+        for member in archive.infolist():
+            is_huge = member.file_size > BOMB_BYTES
+            if is_huge and member.file_size > BOMB_RATIO * member.compress_size:
+                raise InputError(
+                    f"{path.name!r} would unpack {member.compress_size:,} bytes of "
+                    f"{member.filename!r} to {member.file_size:,} and is refused as a zip bomb: "
+                    "save it without compression."
+                )
 
 
 def _epoch_major(

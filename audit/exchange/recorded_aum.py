@@ -17,6 +17,9 @@ from audit.records.dynamics import Role, TrainingDynamics
 
 VALUES, RECORDS = "aum_values.csv", "full_aum_records.csv"
 
+_MAX_CLASSES = 100_000
+"""Classes have no names here and get one each; more are a mistake in the file."""
+
 _VALUE_COLUMNS = ("sample_id", "aum")
 _RECORD_COLUMNS = (
     "sample_id",
@@ -40,8 +43,8 @@ def read(path: Path) -> Recorded:
     Raises
     ------
     InputError
-        If the columns are others, a value is no number, or samples have different numbers of
-        measurements.
+        If the columns are others, there is no row, a value is no number, a class no index, or
+        samples have different numbers of measurements.
     """
     try:
         table = pacsv.read_csv(
@@ -65,8 +68,10 @@ def read(path: Path) -> Recorded:
 
 def _of_values(name: str, table: pa.Table) -> Recorded:
     ids = distinct(table.column("sample_id").to_pylist(), name)
-    margin = _numbers(name, table, "aum").astype(np.float32)
     n_samples = len(ids)
+    if not n_samples:
+        raise InputError(f"{name!r} holds no sample.")
+    margin = _numbers(name, table, "aum").astype(np.float32)
     unknown = np.full(n_samples, -1, dtype=np.int32)
     dynamics = TrainingDynamics(
         run_id=name,
@@ -106,11 +111,11 @@ def _of_records(name: str, table: pa.Table) -> Recorded:
     def column(key: str) -> NDArray[np.float64]:
         return _numbers(name, table, key)[order].reshape(len(ids), n_epochs).T
 
-    target, other = column("target_logit"), column("other_logit")
+    target, other = (_classes(name, k, column(k)) for k in ("target_logit", "other_logit"))
     if (target != target[0]).any():
         changed = int(np.flatnonzero((target != target[0]).any(axis=0))[0])
         raise InputError(f"{name!r}: the target of sample {ids[changed]!r} changes between epochs.")
-    given = target[0].astype(np.int32)
+    given = target[0]
     n_classes = int(max(target.max(), other.max())) + 1
     dynamics = TrainingDynamics(
         run_id=name,
@@ -123,7 +128,7 @@ def _of_records(name: str, table: pa.Table) -> Recorded:
             "margin": column("margin").astype(np.float32),
             "given_logit": column("target_val").astype(np.float32),
             "best_other_logit": column("other_val").astype(np.float32),
-            "best_other_class": other.astype(np.int32),
+            "best_other_class": other,
         },
     )
     return Recorded(
@@ -134,12 +139,24 @@ def _of_records(name: str, table: pa.Table) -> Recorded:
     )
 
 
+def _classes(name: str, column: str, values: NDArray[np.float64]) -> NDArray[np.int32]:
+    is_class = (values >= 0) & (values < _MAX_CLASSES) & (values == np.floor(values))
+    if not is_class.all():
+        raise InputError(
+            f"{name!r}: the column {column!r} holds {values[~is_class][0]:g}, expected a class "
+            f"index, a whole number from 0 to {_MAX_CLASSES - 1:,}."
+        )
+    return values.astype(np.int32)
+
+
 def _numbers(name: str, table: pa.Table, column: str) -> NDArray[np.float64]:
     try:
         values = table.column(column).cast(pa.float64()).to_numpy()
     except pa.ArrowException as error:
         raise InputError(f"{name!r}: the column {column!r} holds what is no number.") from error
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values))) + 1
+    # What float32 cannot hold would become an infinity there.
+    is_finite = np.isfinite(values) & (np.abs(values) <= np.finfo(np.float32).max)
+    if not is_finite.all():
+        row = int(np.argmin(is_finite)) + 1
         raise InputError(f"{name!r}: row {row} has no finite number in the column {column!r}.")
     return values

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from audit.errors import InputError
 from audit.exchange.recorded_signals import Recorded, distinct, of_logits
 
+_MAX_CLASS = 2**31 - 1
+"""Class indices are int32."""
+
 _FILE = re.compile(r"dynamics_epoch_([0-9]+)\.jsonl")
 
 
@@ -75,20 +78,22 @@ def _epoch(
         raise InputError(f"{path.name!r}: the sample {guids[rows.index(None)]!r} is missing.")
     if len({len(row) for row in whole}) != 1:
         raise InputError(f"{path.name!r}: samples have different numbers of logits.")
-    return np.array(whole, dtype=np.float32)
+    # A logit beyond float32 becomes an infinity, which is refused with its sample's name.
+    with np.errstate(over="ignore"):
+        return np.array(whole, dtype=np.float32)
 
 
 def _lines(path: Path, epoch: int) -> Iterator[tuple[str, int, list[float]]]:
     key = f"logits_epoch_{epoch}"
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                values = json.loads(line)
+                values = json.loads(line.decode())
                 guid, gold, logits = values["guid"], values["gold"], values[key]
                 yield str(guid), _index(gold), [float(x) for x in cast("list[float]", logits)]
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise InputError(
                     f"Line {number} of {path.name!r} is not "
                     f'{{"guid": …, "{key}": [numbers], "gold": class index}}.'
@@ -96,6 +101,6 @@ def _lines(path: Path, epoch: int) -> Iterator[tuple[str, int, list[float]]]:
 
 
 def _index(gold: object) -> int:
-    if not isinstance(gold, int) or isinstance(gold, bool) or gold < 0:
+    if not isinstance(gold, int) or isinstance(gold, bool) or not 0 <= gold <= _MAX_CLASS:
         raise ValueError(gold)
     return gold

@@ -106,7 +106,7 @@ def from_iso(text: str) -> datetime:
     Raises
     ------
     InputError
-        If the text is not an ISO 8601 time with an offset.
+        If the text is not an ISO 8601 time with an offset, or too early or late for UTC.
 
     Examples
     --------
@@ -119,4 +119,7 @@ def from_iso(text: str) -> datetime:
         raise InputError(f"{text!r} is not an ISO 8601 time.") from error
     if moment.tzinfo is None:
         raise InputError(f"{text!r} has no offset; write UTC times with Z.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InputError(f"{text!r} lies outside the years 1 to 9999 in UTC.") from error

@@ -1,4 +1,6 @@
+import io
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,6 +70,17 @@ def test_a_damaged_npz_is_refused(tmp_path, text):
     path.write_bytes(text)
     with pytest.raises(InputError, match="plain numeric arrays"):
         weights.read_arrays(path)
+
+
+@pytest.mark.parametrize("shape", [(10**12, 6), (10**30,)])
+def test_an_npz_that_claims_a_huge_array_is_refused(tmp_path, shape):
+    header = io.BytesIO()
+    facts = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    with zipfile.ZipFile(tmp_path / "w.npz", "w") as archive:
+        archive.writestr("a.npy", header.getvalue() + bytes(24))
+    with pytest.raises(InputError, match=r"'w\.npz'"):
+        weights.read_arrays(tmp_path / "w.npz")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -143,6 +143,7 @@ def test_a_patch_for_something_else_is_refused(pets, tmp_path, change, sentence)
         ({"verdict": "keep"}, InputError, "Line 3 of the patch: keep leaves the label 'cat'"),
         ({"reviewer": " "}, InputError, "Line 3 of the patch: A decision needs a reviewer"),
         ({"decided_at": "2026"}, InputError, "Line 3 of the patch: '2026' "),
+        ({"decided_at": "0001-01-01T00:00:00+05:00"}, InputError, "outside the years 1 to 9999"),
         ({"decided_at": None}, InputError, "Line 3 of the patch: decided_at must be a text"),
         ({"evidence": [1]}, InputError, "Line 3 of the patch: evidence must be an object"),
         ({"sample_key": "b", "given_label": "dog", "label": "cat"}, InputError, "line 2 too"),

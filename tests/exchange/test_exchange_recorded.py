@@ -1,4 +1,6 @@
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -174,11 +176,21 @@ def test_cartography_epochs_are_aligned_by_guid(tmp_path):
         ([("a", [1], 0), ("b", [1, 2], 1)], "different numbers of logits"),
         ([("a", ["x", 1], 0), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
         ([("a", [1, 2], "0"), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
+        ([("a", [10**400, 2], 0), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
+        ([("a", [1, 2], 10**40), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
+        ([("a", [1e300, 2], 0), ("b", [1, 2], 1)], "sample 0 has values in epoch 1"),
     ],
 )
 def test_cartography_lines_that_do_not_fit_are_named(tmp_path, second, sentence):
     cartography(tmp_path, [("a", [1, 2], 0), ("b", [1, 2], 1)], second)
     with pytest.raises(InputError, match=sentence):
+        recorded.read(tmp_path)
+
+
+def test_a_cartography_line_that_is_not_utf8_is_named(tmp_path):
+    line = b'{"guid": "\xff", "logits_epoch_0": [1, 2], "gold": 0}\n'
+    (tmp_path / "dynamics_epoch_0.jsonl").write_bytes(line)
+    with pytest.raises(InputError, match=r"Line 1 of 'dynamics_epoch_0.jsonl' is not"):
         recorded.read(tmp_path)
 
 
@@ -217,6 +229,8 @@ def test_files_of_the_aum_package_are_read(tmp_path):
         ("sample_id,aum\na,x\n", "the column 'aum' holds what is no number"),
         ("sample_id,aum\na,1\nb,nan\n", "row 2 has no finite number"),
         ('sample_id,aum\n"a\n', "no CSV"),
+        ("sample_id,aum\n", "holds no sample"),
+        ("sample_id,aum\na,1\nb,1e300\n", "row 2 has no finite number"),
     ],
 )
 def test_aum_values_that_do_not_fit_are_named(tmp_path, text, sentence):
@@ -232,3 +246,37 @@ def test_a_sample_with_fewer_measurements_is_named(tmp_path):
     )
     with pytest.raises(InputError, match="'b' has 1 measurements, 'a' has 2"):
         recorded.read(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["0.5", "-3", "30000000"])
+def test_a_target_that_is_no_class_index_is_refused(tmp_path, target):
+    (tmp_path / "full_aum_records.csv").write_text(
+        "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n"
+        f"a,1,{target},1.0,1,0.5,0.5,0.5\n"
+    )
+    with pytest.raises(InputError, match=r"'target_logit' holds .* expected a class index"):
+        recorded.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sentence"),
+    [((10**12, 3, 2), "claims more than fits into memory"), ((10**30, 3, 2), "damaged or no npz")],
+)
+def test_an_npz_that_claims_a_huge_array_is_refused(tmp_path, shape, sentence):
+    header, labels = io.BytesIO(), io.BytesIO()
+    facts = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    np.save(labels, LABELS)
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("logits.npy", header.getvalue() + bytes(24))
+        archive.writestr("labels.npy", labels.getvalue())
+    with pytest.raises(InputError, match=sentence):
+        recorded.read(tmp_path / "d.npz")
+
+
+def test_an_npz_that_would_unpack_far_beyond_its_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded, "BOMB_BYTES", 1 << 20)  # a gigabyte takes seconds to pack
+    with zipfile.ZipFile(tmp_path / "d.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("logits.npy", bytes(1 << 21))
+    with pytest.raises(InputError, match="refused as a zip bomb"):
+        recorded.read(tmp_path / "d.npz")
