@@ -2,6 +2,8 @@
 
 Columns: `BASE_COLUMNS`, then per method ``<method>_suspicion``, ``<method>_flagged`` and the
 method's own quantity under its own name. Rows are in dataset order; nulls are empty cells in CSV.
+``problem`` says why a sample could not be used; one of a split that was not trained on could have
+been, so it has none, only no suspicion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,9 @@ from audit.records.dataset import SPLITS, UNLABELLED, Dataset
 from audit.records.scores import Scores
 
 BASE_COLUMNS = ("sample_key", "path", "split", "given_label", "suggested_label", "problem")
+
+UNLABELLED_PROBLEM = "Unlabelled: it has no given label that could be wrong."
+"""What `problem` says of a sample without a given label that no method scored."""
 
 _SUSPICION, _FLAGGED = "_suspicion", "_flagged"
 
@@ -211,7 +216,7 @@ def _columns(samples: ScoredSamples, scores: Sequence[Scores]) -> dict[str, pa.A
         "split": pa.array(samples.splits, pa.string()),
         "given_label": pa.array(samples.given_labels, pa.string()),
         "suggested_label": pa.array(_suggestions(samples, scores[0]), pa.string()),
-        "problem": pa.array([samples.problems.get(i) for i in range(n_samples)], pa.string()),
+        "problem": pa.array(_problems(samples, scores), pa.string()),
     }
     for one in scores:
         method = one.spec.name
@@ -237,6 +242,17 @@ def _suggestions(samples: ScoredSamples, first: Scores) -> list[str | None]:
     indices: list[int] = first.suggested_label.tolist()
     texts = [None if i < 0 else str(names[i]) for i in indices]
     return [None if text == given[i] else text for i, text in enumerate(texts)]
+
+
+def _problems(samples: ScoredSamples, scores: Sequence[Scores]) -> list[str | None]:
+    known = samples.problems
+    problems = [known.get(i) for i in range(len(samples.sample_keys))]
+    # Recordings may know samples without knowing their labels: a scored one has no problem.
+    is_unscored = np.all([np.isnan(one.suspicion) for one in scores], axis=0)
+    for position in np.flatnonzero(is_unscored).tolist():
+        if samples.given_labels[position] is None:
+            problems[position] = problems[position] or UNLABELLED_PROBLEM
+    return problems
 
 
 def _nullable(values: NDArray[np.float64]) -> pa.Array:

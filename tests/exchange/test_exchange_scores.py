@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit.errors import InputError, RefusedError
-from audit.exchange import scores_file
+from audit.exchange import recorded, scores_file
 from audit.records.scores import DetectorSpec, Scores
 
 
@@ -111,3 +111,28 @@ def test_what_is_no_scores_file_is_said(tmp_path, name):
         scores_file.read(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):
         scores_file.read(tmp_path / f"missing-{name}")
+
+
+def test_an_unlabelled_sample_says_why_it_was_not_scored(dataset_of, tmp_path):
+    pets = dataset_of(
+        keys=["a", "b", "c"], labels=[0, -1, 1], splits=["train", "train", "test"], problems={}
+    )
+    answer = scores("margin", [0.5, np.nan, np.nan], [0.0, np.nan, np.nan])
+    scores_file.write(tmp_path / "s.csv", scores_file.of_dataset(pets), [answer])
+    problems = scores_file.read(tmp_path / "s.csv").problems
+    assert problems == (None, "Unlabelled: it has no given label that could be wrong.", None)
+
+
+def test_a_recorded_sample_that_was_scored_without_its_label_has_no_problem(tmp_path):
+    (tmp_path / "aum_values.csv").write_text("sample_id,aum\na,1\n")
+    samples = scores_file.of_recorded(recorded.read(tmp_path))
+    answer = Scores(
+        run_ids=("r1",),
+        spec=DetectorSpec(name="aum", version=1),
+        suspicion=np.array([0.5]),
+        quantity_name="aum",
+        quantity=np.array([0.0]),
+        suggested_label=np.array([-1], dtype=np.int32),
+    )
+    scores_file.write(tmp_path / "s.csv", samples, [answer])
+    assert scores_file.read(tmp_path / "s.csv").problems == (None,)
