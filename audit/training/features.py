@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from audit.compute import device as devices
@@ -89,8 +90,21 @@ def write(folder: Path, features: NDArray[np.float32]) -> None:
         An empty folder.
     features
         (M, D) float32.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or cannot be written; it carries the error number.
     """
-    np.save(folder / _FILE, features, allow_pickle=False)
+    header = {
+        "descr": npy.dtype_to_descr(features.dtype),
+        "fortran_order": False,
+        "shape": features.shape,
+    }
+    # numpy.save loses the error number of a full disk, by which it is told from a mistake.
+    with (folder / _FILE).open("wb") as stream:
+        npy.write_array_header_1_0(stream, header)
+        stream.write(np.ascontiguousarray(features).reshape(-1).view(np.uint8).data)
 
 
 def read(folder: Path) -> NDArray[np.float32]:

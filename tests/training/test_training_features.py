@@ -1,4 +1,7 @@
 import dataclasses
+import errno
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -181,3 +184,23 @@ def test_a_missing_file_an_unknown_backbone_and_other_images_are_refused():
     small = dataclasses.replace(CONFIG, image_size=16)
     with pytest.raises(InputError, match="too small for a backbone"):
         features.extract(IMAGES[:, :16, :16], small)
+
+
+def test_features_are_read_back_as_they_were_written(tmp_path):
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    features.write(tmp_path, values.T)
+    assert_array_equal(features.read(tmp_path), values.T)
+
+
+def test_a_full_disk_keeps_its_error_number(tmp_path):
+    values = np.zeros((64, 1024), dtype=np.float32)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is the point
+            features.write(tmp_path, values)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.errno == errno.EFBIG
