@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from audit.datasets import touched
 from audit.datasets.reader import SampleReader
 from audit.errors import InputError, SampleError, WorkspaceError
 from audit.records.dataset import Dataset
@@ -109,6 +110,8 @@ def decode(
     wanted = [int(position) for position in positions]
     digests = np.zeros((dataset.n_samples, _DIGEST_BYTES), dtype=np.uint8)
     problems: dict[int, str] = {}
+    # Before the first byte is read: what changes from now on is noticed.
+    states = touched.states_of(dataset, wanted, report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with SampleReader(dataset.source, dataset.paths) as reader:
@@ -121,6 +124,7 @@ def decode(
             )
         _write_array(folder / _POSITIONS, np.array(kept, dtype=np.int64))
         _write_array(folder / _DIGESTS, digests)
+        _write_array(folder / touched.STATES, states)
         facts = {
             "format": FORMAT,
             "size": size,

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from audit.compute import weights
-from audit.datasets import pixels, presence
+from audit.datasets import pixels, presence, touched
 from audit.datasets.pixels import Pixels
 from audit.errors import AuditError, InputError, RefusedError, StoppedError, TrainingError
 from audit.records.dataset import Dataset, Split
@@ -213,17 +214,34 @@ def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report)
             threads=config.threads,
             report=report,
         )
-        _check_bytes(workspace, dataset, made)
+        _check_bytes(workspace, dataset, made.content_digests)
 
     folder = pixel_store.find_or_make(workspace, dataset.id, config.image_size, write=write)
     decoded = pixels.load(folder)
+    _check_files(workspace, dataset, decoded, folder, report)
     if decoded.problems:
         # Every time: the process that sealed the pixels may have died before it came here.
         findings.record_problems(workspace, dataset.id, decoded.problems)
     return decoded
 
 
-def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
+def _check_files(
+    workspace: Workspace, dataset: Dataset, decoded: Pixels, folder: Path, report: Report
+) -> None:
+    """Refuse images whose files changed since their pixels were decoded.
+
+    Raises
+    ------
+    InputError
+        If an image's bytes are not those of an earlier run.
+    """
+    found = touched.find(dataset, np.sort(decoded.positions), folder, report)
+    if found.n_touched:
+        _check_bytes(workspace, dataset, found.content_digests)
+        touched.keep(folder, found.states)
+
+
+def _check_bytes(workspace: Workspace, dataset: Dataset, digests: NDArray[np.uint8]) -> None:
     """Store digests of the bytes; refuse bytes that changed since they were first read.
 
     Raises
@@ -231,7 +249,7 @@ def _check_bytes(workspace: Workspace, dataset: Dataset, found: Pixels) -> None:
     InputError
         If an image's bytes are not those of an earlier run.
     """
-    changed = findings.record_content_digests(workspace, dataset.id, found.content_digests)
+    changed = findings.record_content_digests(workspace, dataset.id, digests)
     if len(changed):
         first = dataset.sample_keys[int(changed[0])]
         raise InputError(
@@ -252,7 +270,14 @@ def _part(report: Report, begin: float, end: float) -> Report:
 def _features_variant(config: RunConfig) -> str:
     """Return what features depend on beside the pixels: backbone, weights, precision."""
     name = config.backbone or "squeezenet"
-    digest = weights.digest(backbones.locate(name, config.weights))
+    path = backbones.locate(name, config.weights)
+    digest = weights.digest(path)
+    # Asked here as well: features of the new weights may lie there from another run.
+    if config.weights_digest is not None and digest != config.weights_digest:
+        raise InputError(
+            f"Weights {str(path)!r} have changed since the run was made: put the old "
+            "file back, or start a new run."
+        )
     return f"{name}{digest[:16]}{config.precision}"
 
 

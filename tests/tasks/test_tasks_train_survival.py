@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from audit.compute import vision, weights
 from audit.errors import InputError, NotFoundError, RefusedError, StoppedError
 from audit.jobs import lock, queue, supervisor
 from audit.jobs.launchers import local
@@ -139,7 +140,48 @@ def test_an_image_that_changed_on_disk_is_refused_by_name(
         train_here(run)
     assert state_of(run) is RunState.FAILED
     assert "'light/3.png'" in run_rows.error(workspace, run.id)
-    train_here(add_run(dataset, seed=1))  # the pixels that were read before are still the data's
+
+
+def test_a_changed_image_is_noticed_although_its_pixels_are_decoded_already(
+    source, dataset, add_run, train_here
+):
+    train_here(add_run(dataset))
+    touch(source / "dark" / "5.png")
+    train_here(add_run(dataset))  # same bytes at another time
+    Image.new("RGB", (20, 20)).save(source / "light" / "3.png")
+    with pytest.raises(InputError, match=r"1 images .* changed on disk .*'light/3.png' first"):
+        train_here(add_run(dataset))
+    (source / "light" / "3.png").unlink()
+    train_here(add_run(dataset))  # what was decoded is enough
+
+
+def touch(file):
+    status = file.stat()
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+
+
+def test_weights_that_changed_are_refused_also_where_their_features_lie_ready(
+    dataset, add_run, train_here, tmp_path
+):
+    file = tmp_path / "weights.safetensors"
+
+    def made_now():
+        network = vision.load().models.squeezenet1_0(weights=None)
+        weights.write_tensors(file, network.state_dict())
+        return add_run(
+            dataset,
+            architecture="features",
+            backbone="squeezenet",
+            image_size=32,
+            epochs=1,
+            weights=str(file),
+            weights_digest=weights.digest(file),
+        )
+
+    before, after = made_now(), made_now()
+    train_here(after)
+    with pytest.raises(InputError, match="have changed since the run was made"):
+        train_here(before)
 
 
 def test_a_problem_found_meanwhile_does_not_change_the_rows_of_a_run(
