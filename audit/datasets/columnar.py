@@ -9,6 +9,10 @@ import pyarrow.parquet as pq
 
 from audit.errors import InputError
 
+BOMB_ROWS, BOMB_RATIO = 5_000_000, 20
+"""More rows than both this and so many per byte are repetitions, which pack to nothing and unpack to
+all the memory; a million sorted paths take about a byte each."""
+
 
 class ParquetTable:
     """A Parquet file; only the columns that are asked for are read.
@@ -27,9 +31,16 @@ class ParquetTable:
     def __init__(self, file: Path) -> None:
         self._file = file
         try:
-            schema = pq.read_schema(file)
+            metadata = pq.read_metadata(file)
+            schema = metadata.schema.to_arrow_schema()
         except (pa.ArrowException, ValueError) as error:
             raise InputError(f"{file} is damaged or no Parquet file: save it again.") from error
+        n_bytes = file.stat().st_size
+        if metadata.num_rows > max(BOMB_ROWS, BOMB_RATIO * n_bytes):
+            raise InputError(
+                f"{file} claims {metadata.num_rows:,} rows in {n_bytes:,} bytes, which no table of "
+                "distinct paths does, and is refused: write each row once."
+            )
         self.columns: tuple[str, ...] = tuple(schema.names)
         self.options: Mapping[str, str] = {
             "format": "parquet",
@@ -56,10 +67,21 @@ class ParquetTable:
         Raises
         ------
         InputError
-            If the file is damaged, or a column holds lists, structures or bytes that are no text.
+            If the file is damaged, a column holds lists, structures or bytes that are no text, or
+            the columns do not fit into memory.
         """
         try:
+            return self._read(names)
+        except MemoryError as error:
+            raise InputError(
+                f"{self._file} does not fit into memory: split it, or close other programs."
+            ) from error
+
+    def _read(self, names: Sequence[str]) -> tuple[list[int], dict[str, list[str | None]]]:
+        try:
             table = pq.ParquetFile(self._file).read(columns=list(names), use_threads=False)
+        except MemoryError:  # Arrow's own is an ArrowException as well
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self._file} is damaged: save it again.") from error
         cells = {name: self._texts(name, table.column(name)) for name in names}

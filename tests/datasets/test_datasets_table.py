@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -437,3 +439,10 @@ def test_truth_and_labels_are_int32_and_splits_int8(put, images):
     assert plan.splits.dtype == np.int8
     assert plan.truth is not None
     assert plan.truth.true_labels.dtype == np.int32
+
+
+def test_a_parquet_table_that_unpacks_to_all_the_memory_is_refused(tmp_path):
+    once = pa.DictionaryArray.from_arrays(pa.nulls(6_000_000, pa.int8()), pa.array(["a.png"]))
+    pq.write_table(pa.table({"path": once, "label": once}), tmp_path / "labels.parquet")
+    with pytest.raises(InputError, match=r"claims 6,000,000 rows in [0-9,]+ bytes"):
+        sources.plan(tmp_path / "labels.parquet")
