@@ -24,6 +24,9 @@ N_COUNTED = 20_000
 
 _CHUNK = 1024
 
+# Pixels counted at once: counting takes eight bytes for each of them.
+_PIXELS_COUNTED = 4 << 20
+
 
 class Inputs(Protocol):
     """What the training loop asks for its inputs."""
@@ -172,7 +175,7 @@ class _Store:
         self._device = device
         self._resident: Tensor | None = None
         if array.nbytes <= _room_on(device):
-            self._resident = torch.from_numpy(np.array(array)).to(device)
+            self._resident = _moved(array, device)
             self._entry_on_device = torch.from_numpy(entry).to(device)
 
     def gather(self, rows: NDArray[np.int64], rows_on_device: Tensor) -> Tensor:
@@ -183,6 +186,16 @@ class _Store:
         if self._device.type == "cuda":
             batch = batch.pin_memory()
         return batch.to(self._device, non_blocking=True)
+
+
+def _moved(array: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
+    """Return an array on a device, copied in parts: host memory may be smaller than the device's."""
+    first = torch.from_numpy(np.array(array[:0]))
+    moved = torch.empty(array.shape, dtype=first.dtype, device=device)
+    for start in range(0, len(array), _CHUNK):
+        part = np.array(array[start : start + _CHUNK])
+        moved[start : start + len(part)] = torch.from_numpy(part).to(device)
+    return moved
 
 
 def _room_on(device: torch.device) -> int:
@@ -217,8 +230,9 @@ def channel_statistics(
     levels = np.arange(256, dtype=np.float64)
     counts = np.zeros((3, 256), dtype=np.int64)
     entry = entry[:: -(-len(entry) // N_COUNTED)]
-    for start in range(0, len(entry), _CHUNK):
-        chunk = images[entry[start : start + _CHUNK]]
+    step = max(1, _PIXELS_COUNTED // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(entry), step):
+        chunk = images[entry[start : start + step]]
         for channel in range(3):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     n_pixels = counts.sum(axis=1)

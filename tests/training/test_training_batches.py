@@ -1,4 +1,5 @@
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -71,6 +72,27 @@ def test_channel_statistics_are_those_of_the_rows_pixels():
     chosen = images[entry].reshape(-1, 3).astype(np.float64)
     assert_allclose(mean, chosen.mean(axis=0))
     assert_allclose(deviation, chosen.std(axis=0))
+
+
+def test_counting_large_images_takes_little_memory():
+    images = np.broadcast_to(pixels(1, side=512), (128, 512, 512, 3))
+    tracemalloc.start()
+    try:
+        batches.channel_statistics(images, np.arange(128))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000_000  # all 128 at once take 370 MB
+
+
+@pytest.mark.parametrize("inputs", [pixels(2500), np.float32(pixels(2500)[:, 0, 0])])
+def test_inputs_that_lie_on_the_device_give_the_same_batches(inputs, monkeypatch):
+    entry, rows = np.arange(2500)[::-1].copy(), np.array([3, 0, 2499])
+    here = batches.prepare(inputs, entry, config=CONFIG, device=CPU)
+    monkeypatch.setattr(batches, "_room_on", lambda device: inputs.nbytes)
+    there = batches.prepare(inputs, entry, config=CONFIG, device=CPU)
+    answers = [one.batch(rows, torch.from_numpy(rows)) for one in (here, there)]
+    assert_array_equal(answers[0].numpy(), answers[1].numpy())
 
 
 def test_a_batch_is_normalised_and_has_its_channels_last_in_memory():
