@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,15 @@ MethodOption = Annotated[
     list[str],
     typer.Option("--method", metavar="M[,M…]", help="Methods, as `labeltrace methods` lists them."),
 ]
+
+
+class Axes(StrEnum):
+    """Order of the axes of an array recorded elsewhere."""
+
+    ENK = "enk"
+    NEK = "nek"
+
+
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
@@ -69,8 +79,10 @@ def score(
         typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet."),
     ] = None,
     axes: Annotated[
-        str | None,
-        typer.Option("--axes", metavar="enk|nek", help="Order of axes of a recorded array."),
+        Axes | None,
+        typer.Option(
+            "--axes", help="Order of a recorded array's axes: epochs e, samples n, classes k."
+        ),
     ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -84,7 +96,9 @@ def score(
         if out is None:
             raise typer.BadParameter("Scores of dynamics recorded elsewhere need --out FILE.")
         with session.workspace() as workspace:
-            job = scoring.start_file(workspace, recorded, methods, axes=axes, out=out, force=force)
+            job = scoring.start_file(
+                workspace, recorded, methods, axes=axes and str(axes), out=out, force=force
+            )
             (ended,) = follow(session, workspace, [("scoring", job)])
         answers = (ended.result or {})["scores"]
         _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)

@@ -72,7 +72,10 @@ def _score(
 def _score_file(arguments: Mapping[str, Any], report: Report) -> list[dict[str, Any]]:
     """Score dynamics recorded elsewhere and write the scores file."""
     report(0.0, "reading the recorded dynamics")
-    found = recorded.read(Path(arguments["file"]), axes=arguments["axes"])
+    axes = arguments["axes"]
+    found = recorded.read(
+        Path(arguments["file"]), axes=None if axes is None else recorded.Axes(axes)
+    )
     answers: list[Scores] = []
     methods = list(arguments["methods"])
     for number, method in enumerate(methods):

@@ -35,7 +35,28 @@ class Meant:
 def resolve(workspace: Workspace, reference: str, kinds: Sequence[str]) -> Meant:
     """Return the one record of some kinds that a name, an id or the beginning of an id means.
 
+    Raises
+    ------
+    NotFoundError
+        As from `choose`.
+    """
+    known = [one for kind in kinds for one in _all(workspace, kind)]
+    return choose(known, reference, kinds)
+
+
+def choose(known: Sequence[Meant], reference: str, kinds: Sequence[str]) -> Meant:
+    """Return the one of several records that a reference means.
+
     A name wins over an id, a whole id over the beginning of one.
+
+    Parameters
+    ----------
+    known
+        What there is.
+    reference
+        A name, an id or the beginning of an id.
+    kinds
+        What was looked for, for the sentence.
 
     Raises
     ------
@@ -43,7 +64,6 @@ def resolve(workspace: Workspace, reference: str, kinds: Sequence[str]) -> Meant
         If nothing fits, or more than one thing does, be it of one kind or of several; the sentence
         names them.
     """
-    known = [one for kind in kinds for one in _all(workspace, kind)]
     for fitting in (
         [one for one in known if one.name == reference],
         [one for one in known if one.id == reference],

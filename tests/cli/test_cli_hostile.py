@@ -6,7 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+
+from audit.cli.session import printable
 
 
 def picture(path, level=128, side=8):
@@ -274,3 +278,11 @@ def test_arrays_that_hold_pickles_are_refused_unread(labeltrace, tmp_path):
     words = ("score", tmp_path / "d.npz", "--method", "margin", "--out", tmp_path / "o.csv")
     assert "pickled" in labeltrace(*words, code=1).sentence
     assert not (tmp_path / "pwned").exists()
+
+
+@given(st.text())
+def test_printable_text_stays_and_all_other_is_escaped(text):
+    shown = printable(text)
+    assert shown.isprintable()
+    if text.isprintable():
+        assert shown == text

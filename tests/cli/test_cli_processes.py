@@ -18,7 +18,7 @@ from audit.store import decisions
 from audit.store.workspace import Workspace
 
 ROOT = str(Path(__file__).resolve().parents[2])
-LONG = ("--epochs", 60, "--device", "cpu")
+LONG = ("--epochs", 40, "--device", "cpu")
 
 
 def imported(labeltrace, trained):
@@ -47,11 +47,11 @@ def test_ctrl_c_cancels_the_training_which_then_resumes(labeltrace, trained, sta
     (run,) = labeltrace("list", "runs", "--json").json
     assert run["state"] == "cancelled"
     kept = labeltrace("show", run["id"], "--json").json["epochs_done"]
-    assert 0 < kept < 60
+    assert 0 < kept < 40
     resumed = labeltrace("resume", run["name"])
     assert resumed.out == run["id"] + "\n"
     shown = labeltrace("show", run["id"], "--json").json
-    assert (shown["state"], shown["epochs_done"]) == ("sealed", 60)
+    assert (shown["state"], shown["epochs_done"]) == ("sealed", 40)
     labeltrace("score", run["id"], "--method", "margin")
 
 

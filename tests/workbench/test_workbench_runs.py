@@ -1,0 +1,127 @@
+"""How wishes become settings, and runs find their names."""
+
+import numpy as np
+import pytest
+
+from audit.errors import InputError, NotFoundError
+from audit.records.dataset import Split
+from audit.records.run import Augmentation, Probe, Schedule
+from audit.store.workspace import Workspace
+from audit.workbench import datasets, machine, runs
+from audit.workbench.datasets import SourceOptions
+from audit.workbench.runs import Wishes
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    with Workspace.open(tmp_path / "workspace") as opened:
+        yield opened
+
+
+@pytest.fixture
+def add(workspace, tmp_path):
+    """Store arrays of 12 images of a side, coloured or grey, under class names."""
+
+    def make(*, side=12, coloured=True, class_names=("cat", "dog"), split=None):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 255, (12, side, side, 3), dtype=np.uint8)
+        if not coloured:
+            images = np.repeat(images[..., :1], 3, axis=3)
+        facts = {"images": images, "labels": np.arange(12) % 2}
+        if class_names is not None:
+            facts["class_names"] = np.array(class_names)
+        if split is not None:
+            facts["split"] = np.array(split)
+        np.savez(tmp_path / f"d{side}.npz", **facts)
+        planned = datasets.plan(tmp_path / f"d{side}.npz", SourceOptions())
+        return datasets.add(workspace, planned)[0]
+
+    return make
+
+
+def cpu(**changes):
+    return Wishes(device="cpu", **changes)
+
+
+def test_a_wish_without_details_takes_the_preset_and_the_machine(add):
+    (config,) = runs.settle(add(), cpu())
+    assert (config.preset, config.device, config.threads, config.seed) == ("quick", "cpu", 1, 0)
+    assert (config.probe, config.probe_group, config.splits) == (Probe.NONE, None, (Split.TRAIN,))
+
+
+def test_a_threshold_wish_is_two_runs_of_one_group_without_a_drop_of_the_rate(add):
+    first, second = runs.settle(add(), cpu(probe=Probe.THRESHOLD))
+    assert first.probe_group == second.probe_group is not None
+    assert (first.probe_part, second.probe_part) == (0, 1)
+    assert first.schedule is Schedule.CONSTANT
+    assert first.milestones == ()
+    plain = runs.settle(add(), cpu(probe=Probe.THRESHOLD, preset="plain-200"))[0]
+    assert (plain.schedule, plain.milestones) == (Schedule.CONSTANT, ())
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 16), (20, 20), (200, 64)])
+def test_the_image_size_suits_the_data_within_bounds(add, side, expected):
+    size = runs.settle(add(side=side), cpu())[0].image_size
+    assert runs.SMALLEST_SIDE <= size <= runs.LARGEST_SIDE
+    assert abs(size - expected) <= 4
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"coloured": True}, Augmentation.CROP_FLIP),
+        ({"coloured": False}, Augmentation.CROP),
+        ({"coloured": True, "class_names": ("3", "8")}, Augmentation.CROP),
+        ({"coloured": True, "class_names": ("three", "Eight")}, Augmentation.CROP),
+        ({"coloured": True, "class_names": ("b", "d")}, Augmentation.CROP),
+    ],
+)
+def test_nothing_is_mirrored_that_a_mirror_would_change(add, facts, expected):
+    found = runs.settle(add(**facts), cpu())[0].augmentation
+    if facts.get("class_names") == ("3", "8"):  # arrays without names look the same: not told apart
+        assert found in (Augmentation.CROP, Augmentation.CROP_FLIP)
+    else:
+        assert found is expected
+    wished = runs.settle(add(**facts), cpu(augmentation=Augmentation.NONE))[0]
+    assert wished.augmentation is Augmentation.NONE
+
+
+def test_only_the_wished_splits_are_trained_on(add):
+    dataset = add(split=["train"] * 8 + ["val"] * 3 + ["test"])
+    assert runs.settle(dataset, cpu(splits=(Split.VAL,)))[0].splits == (Split.VAL,)
+    with pytest.raises(InputError, match="has 1 usable samples in test"):
+        runs.settle(dataset, cpu(splits=(Split.TEST,)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"preset": "no"}, {"architecture": "no"}, {"architecture": "features", "backbone": "no"}]
+)  # fmt: skip
+def test_unknown_names_are_answered_with_the_known_ones(add, changes):
+    with pytest.raises(NotFoundError, match="there are "):
+        runs.settle(add(), cpu(**changes))
+
+
+def test_threads_come_from_the_environment_or_are_refused(monkeypatch):
+    monkeypatch.setenv("LABELTRACE_THREADS", "3")
+    assert machine.threads() == 3
+    for wrong in ("0", "-1", "two", "1.5"):
+        monkeypatch.setenv("LABELTRACE_THREADS", wrong)
+        with pytest.raises(InputError, match="must be a positive whole number"):
+            machine.threads()
+    monkeypatch.delenv("LABELTRACE_THREADS")
+    assert machine.threads() >= 1
+
+
+def test_names_of_runs_count_on_and_a_pair_shares_a_number(add):
+    dataset = add()
+    (plain,) = runs.settle(dataset, cpu())
+    pair = runs.settle(dataset, cpu(probe=Probe.THRESHOLD))
+    taken = set()
+    names = []
+    for config in (plain, *pair, plain, *pair):
+        names.append(runs.free_name(dataset, config, taken))
+        taken.add(names[-1])
+    assert names == [
+        "d12-quick-1", "d12-quick-aum-1a", "d12-quick-aum-1b",
+        "d12-quick-2", "d12-quick-aum-2a", "d12-quick-aum-2b",
+    ]  # fmt: skip
