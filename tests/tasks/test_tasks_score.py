@@ -64,5 +64,5 @@ def test_progress_names_each_method_in_turn(dataset, add_run, train_here, score_
 
 def test_a_run_without_dynamics_is_named(dataset, add_run, score_here):
     run = add_run(dataset)
-    with pytest.raises(NotFoundError, match="Run run 0 .* has no dynamics yet: it is queued"):
+    with pytest.raises(NotFoundError, match=r"Run run 0 .* has no dynamics yet: it is queued"):
         score_here([{"method": "margin", "params": {}, "runs": [run.id]}])
