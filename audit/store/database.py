@@ -6,8 +6,10 @@ Times are whole microseconds since 1970 in UTC, so that they sort, compare and s
 import json
 import math
 import sqlite3
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -39,6 +41,23 @@ class UtcTime(sa.types.TypeDecorator[datetime]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Return the moment in UTC."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Reachable(Protocol):
+    """What works on a workspace before it counts as open needs of it; see `Workspace`."""
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the folder."""
+        ...
+
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """Open a transaction that writes nothing."""
+        ...
+
+    def writing(self) -> AbstractContextManager[sa.Connection]:
+        """Open a transaction that writes."""
+        ...
 
 
 METADATA = sa.MetaData(

@@ -1,14 +1,12 @@
 """Where decoded pixels of a dataset are kept between runs; a cache that may go at any moment."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from audit.errors import RefusedError
 from audit.store import artifacts
+from audit.store.pixel_names import dataset_of, name_of
 from audit.store.workspace import Workspace
-
-_NAME = re.compile(r"pixels-(?P<dataset_id>[0-9a-z]+)-(?P<size>[0-9]+)(-(?P<variant>[0-9a-z]+))?")
 
 
 def find(workspace: Workspace, dataset_id: str, size: int, *, variant: str = "") -> Path | None:
@@ -76,22 +74,8 @@ def size_on_disk(workspace: Workspace, dataset_id: str) -> int:
     return sum(artifacts.disk_size(folder) for folder in _folders(workspace, dataset_id))
 
 
-def dataset_of(name: str) -> str | None:
-    """Return the id of the dataset that a cache folder belongs to, ``None`` for foreign names.
-
-    Examples
-    --------
-    >>> dataset_of("pixels-01ab-64")
-    '01ab'
-    """
-    match = _NAME.fullmatch(name)
-    return match["dataset_id"] if match else None
-
-
 def _folder(workspace: Workspace, dataset_id: str, size: int, variant: str) -> Path:
-    name = f"pixels-{dataset_id}-{size}" + (f"-{variant}" if variant else "")
-    assert _NAME.fullmatch(name), "names must be recognised when a dataset is deleted"
-    return workspace.path / "cache" / name
+    return workspace.path / "cache" / name_of(dataset_id, size, variant)
 
 
 def _folders(workspace: Workspace, dataset_id: str) -> list[Path]:

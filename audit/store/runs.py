@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from sqlalchemy import exc
 from audit.errors import NotFoundError, RefusedError
 from audit.records.job import JobState
 from audit.records.run import Run, RunConfig, RunState
-from audit.store import artifacts, recordings, references, texts
+from audit.store import artifacts, references, texts
 from audit.store.database import jobs, runs, scores
+from audit.store.run_seals import folder, seal_row, working_folder
 from audit.store.workspace import Workspace
 
 
@@ -180,33 +180,10 @@ def size_on_disk(workspace: Workspace, run_id: str) -> int:
     return sum(artifacts.disk_size(place) for place in _places(workspace, run_id))
 
 
-def folder(workspace: Workspace, run_id: str) -> Path:
-    """Return where the recorded values of a run lie once they are sealed."""
-    return workspace.path / "runs" / run_id
-
-
-def working_folder(workspace: Workspace, run_id: str) -> Path:
-    """Return where the recorded values of a run lie while it is trained."""
-    return artifacts.partial_folder(workspace.path / "runs", run_id)
-
-
 def remove_folders(workspace: Workspace, run_id: str) -> None:
     """Remove the recorded values of a run whose row is gone."""
     for place in _places(workspace, run_id):
         artifacts.remove(place)
-
-
-def seal_row(workspace: Workspace, run_id: str, at: datetime | None = None) -> None:
-    """Mark a run as sealed whose dynamics lie in their final place; a sealed one stays as it is."""
-    sealed_at = at or datetime.fromtimestamp(folder(workspace, run_id).stat().st_mtime, UTC)
-    # Not earlier: gone before the folder was moved, a kill in between would cost every epoch.
-    recordings.forget_checkpoint(folder(workspace, run_id))
-    with workspace.writing() as connection:
-        connection.execute(
-            sa.update(runs)
-            .where(runs.c.id == run_id, runs.c.state != str(RunState.SEALED))
-            .values(state=str(RunState.SEALED), sealed_at=sealed_at, error=None)
-        )
 
 
 def refuse_if_busy(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:

@@ -6,19 +6,16 @@ file of ours, and it is older than this process: what a living process writes ri
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 import sqlalchemy as sa
 
 from audit.records.run import RunState
-from audit.store import artifacts, database, locks, pixels, runs
-
-if TYPE_CHECKING:
-    from audit.store.workspace import Workspace
+from audit.store import artifacts, database, locks, pixel_names, run_seals
+from audit.store.database import Reachable
 
 
-def sweep(workspace: "Workspace") -> None:
+def sweep(workspace: Reachable) -> None:
     """Remove leftovers and mark runs sealed whose process died just before it could.
 
     Raises
@@ -55,11 +52,11 @@ def _judge(folder: Path, has_row: Callable[[str], bool]) -> None:
         _remove_dead(folder, lambda: has_row(folder.name))
 
 
-def _judge_cache(workspace: "Workspace", folder: Path) -> None:
+def _judge_cache(workspace: Reachable, folder: Path) -> None:
     if artifacts.hidden_identity(folder.name) is not None:
         _remove_dead(folder, lambda: False)
         return
-    dataset_id = pixels.dataset_of(folder.name)
+    dataset_id = pixel_names.dataset_of(folder.name)
     if dataset_id is not None and not _has_row(workspace, database.datasets, dataset_id):
         _remove_dead(folder, lambda: False)
 
@@ -74,22 +71,22 @@ def _remove_dead(folder: Path, is_wanted: Callable[[], bool]) -> None:
         artifacts.remove_dead(folder, is_wanted)
 
 
-def _finish(workspace: "Workspace", folder: Path) -> None:
+def _finish(workspace: Reachable, folder: Path) -> None:
     lock = locks.take(folder / artifacts.LOCK, wait=False)
     if lock is None:
         return
     with lock:
-        runs.seal_row(workspace, folder.name)
+        run_seals.seal_row(workspace, folder.name)
         (folder / artifacts.LOCK).unlink(missing_ok=True)
 
 
-def _has_row(workspace: "Workspace", table: sa.Table, identity: str) -> bool:
+def _has_row(workspace: Reachable, table: sa.Table, identity: str) -> bool:
     with workspace.reading() as connection:
         query = sa.select(sa.literal(1)).where(table.c.id == identity)
         return connection.execute(query).first() is not None
 
 
-def _unsealed(workspace: "Workspace") -> frozenset[str]:
+def _unsealed(workspace: Reachable) -> frozenset[str]:
     with workspace.reading() as connection:
         query = sa.select(database.runs.c.id).where(database.runs.c.state != RunState.SEALED)
         return frozenset(connection.execute(query).scalars())

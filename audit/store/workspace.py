@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from audit.errors import WorkspaceError
-from audit.store import database, locks
+from audit.store import database, locks, sweeping
 from audit.store.faults import translated
 
 FOLDERS = ("datasets", "runs", "scores", "jobs", "cache")
@@ -76,9 +76,6 @@ class Workspace:
             workspace = cls(path, engine, database_url)
             try:
                 _bring_up_to_date(workspace)
-                # Imported late: the sweep needs the nouns' tables, and those need this module.
-                from audit.store import sweeping  # noqa: PLC0415
-
                 sweeping.sweep(workspace)
             except BaseException:
                 engine.dispose()
