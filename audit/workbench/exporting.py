@@ -1,5 +1,6 @@
 """Take labels and scores away, and take other people's decisions over."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -28,6 +29,10 @@ _FORMATS_BY_ENDING = {
     ".jsonl": "patch",
     ".patch": "patch",
 }
+
+
+_WITH_IMAGES = frozenset({Format.FOLDER, Format.ORIGINAL})
+"""Forms that look at the source again; the others need what is stored only."""
 
 
 def format_of(out: Path) -> str:
@@ -76,10 +81,14 @@ def export(
     options = ExportOptions(
         format=Format(form), link=Link(link), spreadsheet_safe=spreadsheet_safe, force=force
     )
-    if options.format in (Format.FOLDER, Format.ORIGINAL):
+    if options.format in _WITH_IMAGES:
         presence.check(dataset)
     state = label_state(workspace, dataset)
-    with SampleReader(dataset.source, dataset.paths) as reader:
+    with contextlib.ExitStack() as open_files:
+        read = None
+        if dataset.source.kind is SourceKind.ARRAYS and options.format in _WITH_IMAGES:
+            reader = SampleReader(dataset.source, dataset.paths)
+            read = open_files.enter_context(reader).read_rgb
         written = exports.write(
             out,
             dataset,
@@ -87,7 +96,7 @@ def export(
             options,
             created_at=datetime.now(UTC),
             problems=dataset.problems,
-            read=reader.read_rgb if dataset.source.kind is SourceKind.ARRAYS else None,
+            read=read,
             report=report,
         )
     return written.to_json()

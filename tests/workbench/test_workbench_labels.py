@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audit.errors import InputError
+from audit.errors import AuditError, InputError
 from audit.records.dataset import Truth
 from audit.records.decision import Decision, Verdict
 from audit.records.scores import DetectorSpec, Scores
@@ -120,3 +120,12 @@ def test_places_follow_flag_then_environment_then_the_users_data(tmp_path, monke
     assert places.demo_path(tmp_path / "w") == tmp_path / "w-demo"
     monkeypatch.setenv("LABELTRACE_WORKSPACE", " ")
     assert places.workspace_path().name == "labeltrace"
+
+
+def test_labels_can_be_taken_away_while_the_images_are_elsewhere(dataset, tmp_path):
+    (tmp_path / "d.npz").rename(tmp_path / "moved.npz")
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        made = exporting.export(workspace, dataset, tmp_path / "labels.csv", "csv")
+        assert made["counts"]["undecided"] == 5
+        with pytest.raises(AuditError, match="relocate"):
+            exporting.export(workspace, dataset, tmp_path / "tree", "folder")
