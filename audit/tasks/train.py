@@ -214,6 +214,7 @@ def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report)
             threads=config.threads,
             report=report,
         )
+        _refuse_if_mostly_unreadable(dataset, made)
         _check_bytes(workspace, dataset, made.content_digests)
 
     folder = pixel_store.find_or_make(workspace, dataset.id, config.image_size, write=write)
@@ -223,6 +224,25 @@ def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report)
         # Every time: the process that sealed the pixels may have died before it came here.
         findings.record_problems(workspace, dataset.id, decoded.problems)
     return decoded
+
+
+def _refuse_if_mostly_unreadable(dataset: Dataset, decoded: Pixels) -> None:
+    """Refuse rather than remember a problem per image where most cannot be read.
+
+    A folder that is not mounted today would otherwise be left out of every later run.
+
+    Raises
+    ------
+    TrainingError
+        If more than half of the images could not be read; says why for the first.
+    """
+    n_bad = len(decoded.problems)
+    if n_bad > len(decoded.positions):
+        first = decoded.problems[min(decoded.problems)]
+        raise TrainingError(
+            f"{n_bad} of {n_bad + len(decoded.positions)} images of {dataset.name!r} could not be read "
+            f"(is a disk missing?), the first because: {first}"
+        )
 
 
 def _check_files(

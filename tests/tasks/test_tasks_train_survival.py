@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from audit.compute import vision, weights
-from audit.errors import InputError, NotFoundError, RefusedError, StoppedError
+from audit.errors import InputError, NotFoundError, RefusedError, StoppedError, TrainingError
 from audit.jobs import lock, queue, supervisor
 from audit.jobs.launchers import local
 from audit.records.job import JobState
@@ -338,3 +338,20 @@ def test_any_look_starts_a_job_whose_worker_died_before_it_began(
     runs.enqueue(workspace, run)
     runs.refresh(workspace)
     until(lambda: state_of(run) is RunState.SEALED)
+
+
+def test_images_that_are_mostly_gone_fail_the_run_and_are_not_held_against_later_ones(
+    workspace, dataset, source, add_run, train_here, state_of
+):
+    away = source / "light"
+    away.rename(source.parent / "unmounted")
+    for file in sorted((source / "dark").iterdir())[:2]:
+        file.write_bytes(b"")
+    run = add_run(dataset)
+    with pytest.raises(TrainingError, match=r"could not be read \(is a disk missing\?\)"):
+        train_here(run)
+    assert state_of(run) is RunState.FAILED
+    assert findings.all_problems(workspace.path / "datasets" / dataset.id) == {}
+    (source.parent / "unmounted").rename(away)
+    train_here(run)
+    assert state_of(run) is RunState.SEALED
