@@ -34,9 +34,9 @@ from audit.store import artifacts, jobs
 from audit.store import datasets as dataset_rows
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
-from audit.workbench import datasets, runs
+from audit.workbench import datasets, runs, settling
 from audit.workbench.datasets import SourceOptions
-from audit.workbench.runs import Wishes
+from audit.workbench.settling import Wishes
 
 N_CLASSES, N_IMAGES, SIDE = 4, 480, 40
 
@@ -219,7 +219,7 @@ def start(workspace: Workspace, source: Path, wishes: Wishes) -> tuple[Run, Job]
     planned = datasets.plan(source, SourceOptions())
     stored, _ = datasets.add(workspace, planned)
     dataset = dataset_rows.find(workspace, stored.id)
-    config = runs.settle(dataset, wishes)[0]
+    config = settling.settle(dataset, wishes)[0]
     (started,) = runs.start(workspace, dataset, [config])
     return started
 

@@ -13,7 +13,8 @@ from audit.records.job import Job
 from audit.records.run import Augmentation, Precision, Probe, Run
 from audit.store import datasets as dataset_rows
 from audit.workbench import runs as verbs
-from audit.workbench.runs import Wishes
+from audit.workbench import settling
+from audit.workbench.settling import Wishes
 
 _PRESETS = "; ".join(f"{p.name}: {p.purpose}" for p in presets.PRESETS.values())
 
@@ -127,7 +128,7 @@ def train(
     )
     with session.workspace() as workspace:
         found = dataset_rows.find(workspace, dataset)
-        started = verbs.start(workspace, found, verbs.settle(found, wishes))
+        started = verbs.start(workspace, found, settling.settle(found, wishes))
         for run, _ in started:
             session.say(run_sentence(run))
         if not detach:

@@ -43,10 +43,10 @@ from audit.store import datasets as dataset_rows
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
 from audit.workbench import datasets as dataset_verbs
-from audit.workbench import evaluating, exporting, scoring
+from audit.workbench import evaluating, exporting, scoring, settling
 from audit.workbench import runs as run_verbs
 from audit.workbench.datasets import SourceOptions
-from audit.workbench.runs import Wishes
+from audit.workbench.settling import Wishes
 
 MethodOption = Annotated[
     list[str],
@@ -252,7 +252,7 @@ def _train_what_is_needed(
     """Return sealed runs for every kind of probe that the methods need; train those that are missing."""
     runs: list[Run] = []
     for probe in scoring.needed_probes(methods):
-        configs = run_verbs.settle(dataset, replace(wishes, probe=probe))
+        configs = settling.settle(dataset, replace(wishes, probe=probe))
         sealed = run_verbs.find_sealed(workspace, dataset, configs)
         if sealed is not None:
             session.say(f"Using {', '.join(printable(run.name) for run in sealed)} again.")

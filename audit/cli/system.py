@@ -13,9 +13,9 @@ from audit.cli.session import JsonOption, Session, printable
 from audit.errors import AuditError
 from audit.store.workspace import Workspace
 from audit.workbench import demo as demo_verbs
-from audit.workbench import diagnosing, places, scoring
+from audit.workbench import diagnosing, places, scoring, settling
 from audit.workbench import runs as run_verbs
-from audit.workbench.runs import Wishes
+from audit.workbench.settling import Wishes
 
 
 def demo(
@@ -33,7 +33,7 @@ def demo(
         session.say(
             f"{found.n_samples} scanned digits; {demo_verbs.N_PLANTED} of them were given a wrong label."
         )
-        configs = run_verbs.settle(found, Wishes(preset="quick", device="cpu"))
+        configs = settling.settle(found, Wishes(preset="quick", device="cpu"))
         sealed = run_verbs.find_sealed(workspace, found, configs)
         if sealed is None:
             runs = run_verbs.start(workspace, found, configs)

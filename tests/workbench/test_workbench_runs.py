@@ -7,9 +7,9 @@ from audit.errors import InputError, NotFoundError
 from audit.records.dataset import Split
 from audit.records.run import Augmentation, Probe, Schedule
 from audit.store.workspace import Workspace
-from audit.workbench import datasets, machine, runs
+from audit.workbench import datasets, machine, runs, settling
 from audit.workbench.datasets import SourceOptions
-from audit.workbench.runs import Wishes
+from audit.workbench.settling import Wishes
 
 
 @pytest.fixture
@@ -44,25 +44,25 @@ def cpu(**changes):
 
 
 def test_a_wish_without_details_takes_the_preset_and_the_machine(add):
-    (config,) = runs.settle(add(), cpu())
+    (config,) = settling.settle(add(), cpu())
     assert (config.preset, config.device, config.threads, config.seed) == ("quick", "cpu", 1, 0)
     assert (config.probe, config.probe_group, config.splits) == (Probe.NONE, None, (Split.TRAIN,))
 
 
 def test_a_threshold_wish_is_two_runs_of_one_group_without_a_drop_of_the_rate(add):
-    first, second = runs.settle(add(), cpu(probe=Probe.THRESHOLD))
+    first, second = settling.settle(add(), cpu(probe=Probe.THRESHOLD))
     assert first.probe_group == second.probe_group is not None
     assert (first.probe_part, second.probe_part) == (0, 1)
     assert first.schedule is Schedule.CONSTANT
     assert first.milestones == ()
-    plain = runs.settle(add(), cpu(probe=Probe.THRESHOLD, preset="plain-200"))[0]
+    plain = settling.settle(add(), cpu(probe=Probe.THRESHOLD, preset="plain-200"))[0]
     assert (plain.schedule, plain.milestones) == (Schedule.CONSTANT, ())
 
 
 @pytest.mark.parametrize(("side", "expected"), [(8, 16), (20, 20), (200, 64)])
 def test_the_image_size_suits_the_data_within_bounds(add, side, expected):
-    size = runs.settle(add(side=side), cpu())[0].image_size
-    assert runs.SMALLEST_SIDE <= size <= runs.LARGEST_SIDE
+    size = settling.settle(add(side=side), cpu())[0].image_size
+    assert settling.SMALLEST_SIDE <= size <= settling.LARGEST_SIDE
     assert abs(size - expected) <= 4
 
 
@@ -77,20 +77,20 @@ def test_the_image_size_suits_the_data_within_bounds(add, side, expected):
     ],
 )
 def test_nothing_is_mirrored_that_a_mirror_would_change(add, facts, expected):
-    found = runs.settle(add(**facts), cpu())[0].augmentation
+    found = settling.settle(add(**facts), cpu())[0].augmentation
     if facts.get("class_names") == ("3", "8"):  # arrays without names look the same: not told apart
         assert found in (Augmentation.CROP, Augmentation.CROP_FLIP)
     else:
         assert found is expected
-    wished = runs.settle(add(**facts), cpu(augmentation=Augmentation.NONE))[0]
+    wished = settling.settle(add(**facts), cpu(augmentation=Augmentation.NONE))[0]
     assert wished.augmentation is Augmentation.NONE
 
 
 def test_only_the_wished_splits_are_trained_on(add):
     dataset = add(split=["train"] * 8 + ["val"] * 3 + ["test"])
-    assert runs.settle(dataset, cpu(splits=(Split.VAL,)))[0].splits == (Split.VAL,)
+    assert settling.settle(dataset, cpu(splits=(Split.VAL,)))[0].splits == (Split.VAL,)
     with pytest.raises(InputError, match="has 1 usable samples in test"):
-        runs.settle(dataset, cpu(splits=(Split.TEST,)))
+        settling.settle(dataset, cpu(splits=(Split.TEST,)))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_only_the_wished_splits_are_trained_on(add):
 )  # fmt: skip
 def test_unknown_names_are_answered_with_the_known_ones(add, changes):
     with pytest.raises(NotFoundError, match="there are "):
-        runs.settle(add(), cpu(**changes))
+        settling.settle(add(), cpu(**changes))
 
 
 def test_threads_come_from_the_environment_or_are_refused(monkeypatch):
@@ -114,8 +114,8 @@ def test_threads_come_from_the_environment_or_are_refused(monkeypatch):
 
 def test_names_of_runs_count_on_and_a_pair_shares_a_number(add):
     dataset = add()
-    (plain,) = runs.settle(dataset, cpu())
-    pair = runs.settle(dataset, cpu(probe=Probe.THRESHOLD))
+    (plain,) = settling.settle(dataset, cpu())
+    pair = settling.settle(dataset, cpu(probe=Probe.THRESHOLD))
     taken = set()
     names = []
     for config in (plain, *pair, plain, *pair):

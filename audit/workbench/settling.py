@@ -1,0 +1,235 @@
+"""From what a user wishes to settings that leave nothing open."""
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from audit.datasets import presence
+from audit.datasets.reader import SampleReader
+from audit.errors import InputError, NotFoundError, SampleError
+from audit.records import preset as presets
+from audit.records.dataset import Dataset, SourceKind, Split
+from audit.records.preset import Preset
+from audit.records.run import Augmentation, Precision, Probe, RunConfig, Schedule
+from audit.store import ids
+from audit.workbench import machine
+
+SMALLEST_SIDE, LARGEST_SIDE = 16, 64
+"""Bounds in pixels of the image size that suits the data when a preset leaves it open."""
+
+PIXELS_PER_THREAD = 50_000
+"""Pixels of a batch that make another thread worth its while: 128 images of 20 pixels."""
+
+_COLOUR_DIFFERENCE = 2.0
+"""Mean spread between channels, of 255, above which an image counts as coloured."""
+
+_CHARACTER = re.compile(
+    r"[a-z]|\d+|[ivxlcdm]+|zero|one|two|three|four|five|six|seven|eight|nine", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a user asked for; ``None`` leaves it to the preset, the data and the machine."""
+
+    preset: str = "quick"
+    probe: Probe = Probe.NONE
+    epochs: int | None = None
+    architecture: str | None = None
+    backbone: str | None = None
+    weights: Path | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    augmentation: Augmentation | None = None
+    precision: Precision | None = None
+    device: str = "auto"
+    seed: int = 0
+    splits: tuple[Split, ...] = (Split.TRAIN,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What a first look at some images tells: median short side in pixels, colour or grey."""
+
+    median_short_side: int
+    is_coloured: bool
+
+
+def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
+    """Return the settings of the runs that a wish stands for, every one frozen.
+
+    Parameters
+    ----------
+    dataset
+        What will be trained on.
+    wishes
+        Preset and what the user changed of it.
+
+    Returns
+    -------
+    tuple of RunConfig
+        One, or two for a threshold probe (METHODS: every sample is scored by at least one of them).
+
+    Raises
+    ------
+    InputError, NotFoundError
+        If a setting is out of range, a name unknown, or no sample can be trained on.
+    """
+    preset = presets.find(wishes.preset)
+    architecture = wishes.architecture or preset.architecture
+    if architecture not in presets.ARCHITECTURES:
+        known = ", ".join(presets.ARCHITECTURES)
+        raise NotFoundError(f"There is no architecture {architecture!r}; there are {known}.")
+    on_features = architecture == "features"
+    backbone = (wishes.backbone or preset.backbone or "squeezenet") if on_features else None
+    if backbone is not None and backbone not in presets.BACKBONES:
+        known = ", ".join(presets.BACKBONES)
+        raise NotFoundError(f"There is no backbone {backbone!r}; there are {known}.")
+    if wishes.weights is not None and not on_features:
+        raise InputError(
+            f"--weights are for a frozen backbone; {architecture!r} is trained from scratch "
+            "(choose --preset features)."
+        )
+    usable = dataset.usable(wishes.splits)
+    if len(usable) < 2:
+        raise InputError(
+            f"Dataset {dataset.name!r} has {len(usable)} usable samples in "
+            f"{' and '.join(wishes.splits)}; a training needs at least two."
+        )
+    looks = look(dataset, usable)
+    is_probe = wishes.probe is Probe.THRESHOLD
+    epochs = wishes.epochs or (preset.probe_epochs if is_probe else preset.epochs)
+    device = machine.device(wishes.device)
+    batch_size = wishes.batch_size or preset.batch_size
+    image_size = wishes.image_size or preset.image_size or suitable_side(looks)
+    config = RunConfig(
+        preset=preset.name,
+        architecture=architecture,
+        backbone=backbone,
+        weights=None if wishes.weights is None else str(wishes.weights.expanduser().absolute()),
+        weights_digest=None if wishes.weights is None else file_digest(wishes.weights),
+        image_size=image_size,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=wishes.learning_rate
+        or (preset.probe_learning_rate if is_probe else preset.learning_rate),
+        weight_decay=preset.weight_decay,
+        schedule=Schedule.CONSTANT if is_probe else preset.schedule,
+        warmup_epochs=min(preset.warmup_epochs, epochs / 2),
+        milestones=() if is_probe else preset.milestones,
+        augmentation=wishes.augmentation or suitable_augmentation(dataset, preset, looks),
+        label_smoothing=preset.label_smoothing,
+        dropout=preset.dropout,
+        precision=wishes.precision or suitable_precision(device),
+        seed=wishes.seed,
+        threads=machine.threads(most=busy_threads(architecture, batch_size, image_size)),
+        device=device,
+        probe=wishes.probe,
+        splits=wishes.splits,
+    )
+    return probe_parts(config)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        with path.expanduser().open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"Weights {str(path)!r} cannot be read: {error.strerror}.") from error
+
+
+def probe_parts(config: RunConfig) -> tuple[RunConfig, ...]:
+    """Return the runs of one probe group: two with disjoint threshold rows, otherwise the run itself."""
+    if config.probe is not Probe.THRESHOLD:
+        return (config,)
+    group = ids.new()
+    return tuple(replace(config, probe_group=group, probe_part=part) for part in (0, 1))
+
+
+def look(dataset: Dataset, positions: np.ndarray, n_probed: int = 32) -> Looks:
+    """Return what evenly spread images look like; those that cannot be read are passed over.
+
+    Raises
+    ------
+    InputError
+        If the data has moved, or none of them can be read; says why for the first.
+    """
+    spread = positions[
+        np.linspace(0, len(positions) - 1, min(n_probed, len(positions))).astype(int)
+    ]
+    presence.check(dataset)
+    sides: list[int] = []
+    coloured: list[bool] = []
+    first_problem: SampleError | None = None
+    with SampleReader(dataset.source, dataset.paths) as reader:
+        for position in spread:
+            try:
+                image = reader.read_rgb(int(position))
+            except SampleError as error:
+                first_problem = first_problem or error
+                continue
+            sides.append(min(image.shape[:2]))
+            coloured.append(_differs_between_channels(image))
+    if not sides:
+        raise InputError(
+            f"None of the {len(spread)} images looked at first can be used: {first_problem} If the "
+            "data was moved, `labeltrace relocate DATASET NEW_ROOT` follows it."
+        )
+    return Looks(
+        median_short_side=int(np.median(sides)), is_coloured=float(np.mean(coloured)) > 0.05
+    )
+
+
+def _differs_between_channels(image: np.ndarray) -> bool:
+    channels = image.astype(np.int16)
+    return float((channels.max(axis=2) - channels.min(axis=2)).mean()) > _COLOUR_DIFFERENCE
+
+
+def suitable_side(looks: Looks) -> int:
+    """Return the side in pixels that suits the data: its own, within bounds, a multiple of 4."""
+    side = min(max(looks.median_short_side, SMALLEST_SIDE), LARGEST_SIDE)
+    return -(-side // 4) * 4
+
+
+def suitable_augmentation(dataset: Dataset, preset: Preset, looks: Looks) -> Augmentation:
+    """Return random views that keep the labels true.
+
+    Mirroring is left out for grey images (scans, drawings, text) and where every class is named like
+    a character, because a mirrored digit or letter is another one or none.
+    """
+    if not preset.augments:
+        return Augmentation.NONE
+    named_by_user = dataset.source.kind is not SourceKind.ARRAYS or not all(
+        name.isdecimal() for name in dataset.class_names
+    )
+    are_characters = named_by_user and all(_CHARACTER.fullmatch(n) for n in dataset.class_names)
+    if looks.is_coloured and not are_characters:
+        return Augmentation.CROP_FLIP
+    return Augmentation.CROP
+
+
+def busy_threads(architecture: str, batch_size: int, image_size: int) -> int | None:
+    """Return how many threads a batch keeps busy; ``None`` where all are of use.
+
+    A thread that has less than `PIXELS_PER_THREAD` of a batch waits for the others more than it
+    works, and on a busy machine the waiting makes small images many times slower than one thread.
+    """
+    if architecture == "features":
+        return None  # extraction, which takes most of the time, has large images
+    return max(1, batch_size * image_size**2 // PIXELS_PER_THREAD)
+
+
+def suitable_precision(device: str) -> Precision:
+    """Return bfloat16 where the hardware multiplies it natively."""
+    return Precision.BFLOAT16 if machine.bfloat16_pays(device) else Precision.FLOAT32
