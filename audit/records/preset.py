@@ -72,7 +72,7 @@ _ALL = (
         purpose="A small network from scratch: drawings, scans, any image without weights at hand.",
         architecture="small",
         image_size=None,
-        epochs=30,
+        epochs=50,
         probe_epochs=30,
         batch_size=128,
         learning_rate=0.2,
@@ -80,6 +80,7 @@ _ALL = (
         weight_decay=5e-4,
         schedule=Schedule.ONE_CYCLE,
         warmup_epochs=2,
+        label_smoothing=0.1,
     ),
     Preset(
         name="features",

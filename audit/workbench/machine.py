@@ -30,7 +30,9 @@ def threads(most: int | None = None) -> int:
     Returns
     -------
     int
-        ``LABELTRACE_THREADS``, or all cores that this process may use, but not more than `most`.
+        ``LABELTRACE_THREADS``, or all cores but one that this process may use, not more than `most`.
+        One core is left to everything else: threads that wait for each other after every layer are
+        many times slower once two of them have to share a core (docs/decisions/0007).
 
     Raises
     ------
@@ -43,7 +45,8 @@ def threads(most: int | None = None) -> int:
             raise InputError(f"{THREADS} must be a positive whole number, got {named!r}.")
         return int(named)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, cores or 1) if most is None else max(1, min(cores or 1, most))
+    free = max(1, (cores or 1) - 1)
+    return free if most is None else max(1, min(free, most))
 
 
 def device(wanted: str) -> str:
