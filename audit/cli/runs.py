@@ -184,5 +184,5 @@ def run_sentence(run: Run) -> str:
     return (
         f"{printable(run.name)}: {what}, {config.epochs} epochs at {config.image_size} px, "
         f"augmentation {config.augmentation}, {config.precision} on {config.device}, "
-        f"{config.threads} threads, seed {config.seed}"
+        f"{config.threads} {'thread' if config.threads == 1 else 'threads'}, seed {config.seed}"
     )
