@@ -118,36 +118,6 @@ def read(path: Path, dataset: Dataset) -> Patch:
     return Patch(base_version=base_version, made_at=made_at, decisions=tuple(decisions))
 
 
-def unapplied(
-    decisions: Iterable[Decision], current: Mapping[str, Decision]
-) -> tuple[Decision, ...]:
-    """Return the decisions that do not stand already, so that applying is idempotent.
-
-    Parameters
-    ----------
-    decisions
-        Decisions of a patch.
-    current
-        Sample key → the decision that stands now.
-    """
-    return tuple(
-        decision
-        for decision in decisions
-        if decision.sample_key not in current
-        or _identity(decision) != _identity(current[decision.sample_key])
-    )
-
-
-def _identity(decision: Decision) -> tuple[object, ...]:
-    return (
-        decision.verdict,
-        decision.label,
-        decision.reviewer,
-        to_iso(decision.decided_at),
-        decision.note,
-    )
-
-
 def _line(values: Mapping[str, object]) -> bytes:
     return (json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n").encode()
 

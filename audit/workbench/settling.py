@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audit.datasets import presence
+from audit.datasets import pixels, presence
 from audit.datasets.reader import SampleReader
 from audit.errors import InputError, NotFoundError, SampleError
 from audit.records import preset as presets
@@ -22,9 +22,6 @@ SMALLEST_SIDE, LARGEST_SIDE = 16, 64
 
 PIXELS_PER_THREAD = 50_000
 """Pixels of a batch that make another thread worth its while: 128 images of 20 pixels."""
-
-_COLOUR_DIFFERENCE = 2.0
-"""Mean spread between channels, of 255, above which an image counts as coloured."""
 
 _CHARACTER = re.compile(
     r"[a-z]|\d+|[ivxlcdm]+|zero|one|two|three|four|five|six|seven|eight|nine", re.IGNORECASE
@@ -180,7 +177,7 @@ def look(dataset: Dataset, positions: np.ndarray, n_probed: int = 32) -> Looks:
                 first_problem = first_problem or error
                 continue
             sides.append(min(image.shape[:2]))
-            coloured.append(_differs_between_channels(image))
+            coloured.append(pixels.is_coloured(image))
     if not sides:
         raise InputError(
             f"None of the {len(spread)} images looked at first can be used: {first_problem} If the "
@@ -189,11 +186,6 @@ def look(dataset: Dataset, positions: np.ndarray, n_probed: int = 32) -> Looks:
     return Looks(
         median_short_side=int(np.median(sides)), is_coloured=float(np.mean(coloured)) > 0.05
     )
-
-
-def _differs_between_channels(image: np.ndarray) -> bool:
-    channels = image.astype(np.int16)
-    return float((channels.max(axis=2) - channels.min(axis=2)).mean()) > _COLOUR_DIFFERENCE
 
 
 def suitable_side(looks: Looks) -> int:

@@ -106,14 +106,6 @@ def test_decisions_come_back_and_a_second_patch_is_the_same_bytes(
     assert (folder / "one").read_bytes() == (folder / "two").read_bytes()
 
 
-def test_what_stands_already_is_not_applied_again(pets, decided):
-    decisions = decided(pets, {"a": "dog", "b": "keep"})
-    stored = {"a": replace(decisions["a"], id=7, client="c", sequence=1)}
-    assert patch.unapplied(decisions.values(), stored) == (decisions["b"],)
-    later = {"a": replace(decisions["a"], reviewer="Bob")}
-    assert patch.unapplied([decisions["a"]], later) == (decisions["a"],)
-
-
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
