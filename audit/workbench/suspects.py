@@ -1,0 +1,272 @@
+"""Suspects: which samples a filter means, in which order, and how many there are of each kind.
+
+The order is by suspicion, most suspicious first, ties in dataset order; samples without a score come
+last. Everything is a handful of array operations, so that a filter answers in milliseconds at 50,000
+samples.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.detectors import catalog
+from audit.errors import InputError, NotFoundError
+from audit.records.dataset import UNLABELLED, Dataset
+from audit.records.scores import Scores
+from audit.workbench.shelf import UNDECIDED, VERDICTS, Shelf
+
+
+class State(StrEnum):
+    """Which samples to show, by what is known or decided about them."""
+
+    ALL = "all"
+    UNDECIDED = "undecided"
+    DECIDED = "decided"
+    FLAGGED = "flagged"
+    TODO = "todo"
+    """Flagged and undecided: what is left to review."""
+    KEPT = "keep"
+    RELABELLED = "relabel"
+    EXCLUDED = "exclude"
+    UNSURE = "unsure"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What to show; ``None`` does not restrict.
+
+    Parameters
+    ----------
+    method
+        Whose scores order the samples.
+    cls, suggested
+        Given and suggested class, by name.
+    state
+        Known or decided.
+    cut
+        A cut on the method's own quantity that decides what is flagged, in the quantity's unit;
+        ``None`` for the method's own flags.
+    """
+
+    method: str | None = None
+    cls: str | None = None
+    suggested: str | None = None
+    state: State = State.ALL
+    cut: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranked:
+    """One method's view of a dataset, made once per stored scores.
+
+    Parameters
+    ----------
+    scores_id, scores
+        Where it comes from.
+    order
+        Positions of all N samples, most suspicious first, unscored last, (N,) int64.
+    ranks
+        Rank of each sample from 1, (N,) int64; 0 for samples without a score.
+    """
+
+    scores_id: str
+    scores: Scores
+    order: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The samples that a filter means.
+
+    Parameters
+    ----------
+    positions
+        Positions, most suspicious first, (M,) int64.
+    n_flagged, n_undecided
+        How many of them are flagged, and how many nobody decided on.
+    """
+
+    positions: NDArray[np.int64]
+    n_flagged: int
+    n_undecided: int
+
+
+def ranked(shelf: Shelf, dataset: Dataset, method: str | None = None) -> Ranked:
+    """Return a dataset's samples as a method orders them.
+
+    Parameters
+    ----------
+    shelf, dataset
+        What to look at.
+    method
+        Name of a method with scores; ``None`` takes the first of the catalogue that has some.
+
+    Raises
+    ------
+    NotFoundError
+        If the method, or any method at all, has no scores on this dataset.
+    """
+    latest = shelf.latest(dataset)
+    if method is None:
+        method = next((name for name in catalog.names() if name in latest), None)
+    if method is None or method not in latest:
+        there = f"there are {', '.join(latest)}" if latest else "train and score a run first"
+        raise NotFoundError(
+            f"Dataset {dataset.name!r} has no scores{f' of {method!r}' if method else ''}: {there}."
+        )
+    scores_id = latest[method].id
+    return shelf.keep(("ranked", scores_id), lambda: _ranked(shelf, scores_id))
+
+
+def _ranked(shelf: Shelf, scores_id: str) -> Ranked:
+    scores = shelf.scores(scores_id)
+    is_scored = ~np.isnan(scores.suspicion)
+    # The quantity orders more finely than suspicion, which saturates in its sigmoid.
+    low_is_suspect = catalog.entry(scores.spec.name).low_is_suspect
+    by = np.where(low_is_suspect, scores.quantity, -scores.quantity)
+    order = np.argsort(np.where(is_scored, by, np.inf), kind="stable").astype(np.int64)
+    ranks = np.zeros(len(order), dtype=np.int64)
+    n_scored = int(is_scored.sum())
+    ranks[order[:n_scored]] = np.arange(1, n_scored + 1)
+    return Ranked(scores_id=scores_id, scores=scores, order=order, ranks=ranks)
+
+
+def flagged(ranking: Ranked, cut: float | None = None) -> NDArray[np.bool_]:
+    """Return which samples are flagged, by the method itself or by a cut on its quantity, (N,) bool.
+
+    Parameters
+    ----------
+    ranking
+        From `ranked`.
+    cut
+        In the quantity's unit; samples on the suspect side of it, and on it, are flagged. ``None``
+        gives the method's own flags, all false for a method without a cut.
+    """
+    scores = ranking.scores
+    if cut is None:
+        if scores.flagged is None:
+            return np.zeros(len(scores.quantity), dtype=np.bool_)
+        return scores.flagged
+    with np.errstate(invalid="ignore"):
+        if catalog.entry(scores.spec.name).low_is_suspect:
+            return scores.quantity <= cut
+        return scores.quantity >= cut
+
+
+def select(
+    shelf: Shelf, dataset: Dataset, filters: Filters, *, as_of: int | None = None
+) -> Selection:
+    """Return the samples that a filter means, most suspicious first.
+
+    Parameters
+    ----------
+    shelf, dataset, filters
+        What to look for.
+    as_of
+        Number of an event in the log of decisions: later events are not regarded, so that a list that
+        is read page by page stays what it was. ``None`` regards all.
+
+    Raises
+    ------
+    NotFoundError
+        If the method has no scores, or there is no such class.
+    """
+    ranking = ranked(shelf, dataset, filters.method)
+    verdicts = verdicts_at(shelf, dataset, as_of)
+    is_flagged = flagged(ranking, filters.cut)
+    keeps = _by_state(dataset, filters.state, verdicts, is_flagged)
+    if filters.cls is not None:
+        keeps &= dataset.given_labels == class_index(dataset, filters.cls)
+    if filters.suggested is not None:
+        keeps &= ranking.scores.suggested_label == class_index(dataset, filters.suggested)
+    positions = ranking.order[keeps[ranking.order]]
+    return Selection(
+        positions=positions,
+        n_flagged=int(is_flagged[positions].sum()),
+        n_undecided=int((verdicts[positions] == UNDECIDED).sum()),
+    )
+
+
+def verdicts_at(shelf: Shelf, dataset: Dataset, as_of: int | None = None) -> NDArray[np.int8]:
+    """Return verdict codes as they stood at an event of the log, (N,) int8; now for ``None``."""
+    standing = shelf.standing(dataset)
+    if as_of is None or as_of >= standing.last_id:
+        return standing.verdicts
+    verdicts = standing.verdicts.copy()
+    positions = shelf.positions(dataset)
+    for key, decision in standing.decisions.items():
+        if (decision.id or 0) > as_of and key in positions:
+            verdicts[positions[key]] = UNDECIDED
+    return verdicts
+
+
+def _by_state(
+    dataset: Dataset, state: State, verdicts: NDArray[np.int8], is_flagged: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    has_problem = np.zeros(dataset.n_samples, dtype=np.bool_)
+    if dataset.problems:
+        has_problem[np.fromiter(dataset.problems, dtype=np.int64)] = True
+    if state is State.PROBLEM:
+        return has_problem
+    is_undecided = verdicts == UNDECIDED
+    by_state = {
+        State.ALL: np.ones(dataset.n_samples, dtype=np.bool_),
+        State.UNDECIDED: is_undecided,
+        State.DECIDED: ~is_undecided,
+        State.FLAGGED: is_flagged,
+        State.TODO: is_flagged & is_undecided,
+        **{State(str(verdict)): verdicts == code for code, verdict in enumerate(VERDICTS)},
+    }
+    return by_state[state] & ~has_problem
+
+
+def class_index(dataset: Dataset, name: str) -> int:
+    """Return the index of a class.
+
+    Raises
+    ------
+    NotFoundError
+        If the dataset has no class of this name.
+    """
+    try:
+        return dataset.class_names.index(name)
+    except ValueError:
+        raise NotFoundError(f"Dataset {dataset.name!r} has no class {name!r}.") from None
+
+
+def confusion(ranking: Ranked, dataset: Dataset, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how often each given class goes with each suggested one, (K, K) int64.
+
+    Parameters
+    ----------
+    ranking, dataset
+        The view.
+    positions
+        Samples to count, (M,); those without a given or a suggested label are left out.
+    """
+    given = dataset.given_labels[positions]
+    suggested = ranking.scores.suggested_label[positions]
+    both = (given != UNLABELLED) & (suggested >= 0)
+    n_classes = dataset.n_classes
+    flat = given[both].astype(np.int64) * n_classes + suggested[both]
+    return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def parse_state(text: str | None, default: State = State.ALL) -> State:
+    """Return the state that a word of an address means, the default for none.
+
+    Raises
+    ------
+    InputError
+        If the word is unknown; says which there are.
+    """
+    if not text:
+        return default
+    try:
+        return State(text)
+    except ValueError:
+        raise InputError(f"state={text!r} is unknown; there are {', '.join(State)}.") from None

@@ -1,0 +1,5 @@
+"""Ranking."""
+
+import streamlit as st
+
+st.title("Ranking")

@@ -1,0 +1,5 @@
+"""Sample."""
+
+import streamlit as st
+
+st.title("Sample")

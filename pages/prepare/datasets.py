@@ -1,0 +1,5 @@
+"""Datasets."""
+
+import streamlit as st
+
+st.title("Datasets")
