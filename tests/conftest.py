@@ -1,13 +1,18 @@
 """What every room's tests share: quiet threads, a clean environment, repeatable properties, a terminal."""
 
 import contextlib
+import functools
+import importlib.util
 import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,3 +177,160 @@ def until() -> Callable[..., Any]:
         return value
 
     return wait
+
+
+def _load(name: str) -> Any:
+    """Return a module of this folder; `tests` is no package."""
+    full = f"labeltrace_tests_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[full])
+    return sys.modules[full]
+
+
+@pytest.fixture(scope="session")
+def stage() -> Callable[..., Any]:
+    """Give ``stage(workspace, folder, …)`` of ``tests/staged.py``: a finished audit within a second."""
+    return functools.partial(_load("staged").stage, _load("planted"))
+
+
+@pytest.fixture(scope="session")
+def staged_workspace(stage: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a workspace with the dataset ``staged``: 120 samples, scored by aum and margin.
+
+    Tests that write copy it, with `staged_copy`.
+    """
+    from audit.store.workspace import Workspace
+
+    folder = tmp_path_factory.mktemp("staged")
+    with Workspace.open(folder / "workspace") as workspace:
+        stage(workspace, folder)
+    return folder / "workspace"
+
+
+@pytest.fixture
+def staged_copy(staged_workspace: Path, tmp_path: Path) -> Path:
+    """Give a copy of `staged_workspace` that a test may write to."""
+    return Path(shutil.copytree(staged_workspace, tmp_path / "staged-workspace"))
+
+
+class Server:
+    """The dashboard as its users start it: a process of its own that serves one workspace."""
+
+    def __init__(self, workspace: Path, **environment: str) -> None:
+        self.workspace = workspace
+        self.environment = environment
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = workspace.with_name(workspace.name + ".server.log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        root = Path(__file__).resolve().parents[1]
+        words = ("-m", "streamlit", "run", str(root / "app.py"), "--server.port", str(self.port))
+        own = {"LABELTRACE_WORKSPACE": str(self.workspace), "PYTHONPATH": str(root)}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=root,
+                start_new_session=True, env=os.environ | own | self.environment,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert self.process.poll() is None, self.log.read_text(errors="replace")
+            assert time.monotonic() < deadline, "the server did not answer in time"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Start the dashboard on a workspace; all of a test's servers are ended after it."""
+    servers: list[Server] = []
+
+    def begin(workspace: Path, **environment: str) -> Server:
+        servers.append(Server(workspace, **environment))
+        servers[-1].start()
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def staged_server(staged_workspace: Path) -> Iterator[Server]:
+    """Serve `staged_workspace` for tests that only look."""
+    server = Server(staged_workspace)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Give the real browser; its absence is a failure, because pages are what users meet."""
+    from playwright.sync_api import sync_playwright
+
+    path = os.environ.get("LABELTRACE_TEST_CHROMIUM") or shutil.which("chromium")
+    assert path, "Chromium is missing: install it (Debian: apt-get install chromium)."
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *quiet],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Any]:
+    """Give a fresh tab (Playwright page, 1280 × 900) that fails the test on a request to outside."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    outside: list[str] = []
+    own = ("http://127.0.0.1:", "http://localhost:", "data:", "blob:", "about:")
+    context.on("request", lambda r: None if r.url.startswith(own) else outside.append(r.url))
+    yield context.new_page()
+    context.close()
+    assert not outside, outside
+
+
+def open_page(tab: Any, url: str) -> None:
+    """Open an address and wait until its script has run."""
+    tab.goto(url)
+    settled(tab)
+
+
+def settled(tab: Any) -> None:
+    """Wait until no script is running and a page stands there."""
+    tab.wait_for_function(
+        "() => { const app = document.querySelector('[data-testid=stApp]');"
+        " return app && app.getAttribute('data-test-script-state') !== 'running'"
+        " && document.querySelector('h1'); }",
+        timeout=30_000,
+    )
+
+
+@pytest.fixture(scope="session")
+def visit() -> Callable[[Any, str], None]:
+    """Give `open_page`."""
+    return open_page
