@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from audit.errors import AuditError, InputError, StoppedError
-from audit.jobs import lock, queue, supervisor
+from audit.jobs import endings, lock, queue, supervisor
 from audit.jobs.launchers import Launch, local
 from audit.records.job import Job, JobState
 from audit.records.progress import Report
@@ -164,6 +164,7 @@ def _carry_out(
         answer = dict(task(workspace, job, RowReport(workspace, job.id, stop)))
         json.dumps(answer)  # what cannot be stored is the task's fault, not the database's
         result = answer
+        _ask_for_what_follows(workspace, job)
     except StoppedError:
         state = JobState.CANCELLED
     except BaseException as failure:  # noqa: BLE001 - the border: the row must say how it ended
@@ -171,7 +172,24 @@ def _carry_out(
         # What breaks while the process group is being told to stop breaks because of that.
         state = JobState.CANCELLED if stop.is_set else JobState.FAILED
         error = None if stop.is_set else _sentence(workspace, job, failure)
-    jobs.finish(workspace, job.id, state, now=datetime.now(UTC), result=result, error=error)
+    message = endings.words(jobs.find(workspace, job.id), state, result)
+    jobs.finish(
+        workspace,
+        job.id,
+        state,
+        now=datetime.now(UTC),
+        result=result,
+        error=error,
+        message=message,
+    )
+
+
+def _ask_for_what_follows(workspace: Workspace, job: Job) -> None:
+    # Before the row says that it is done: whoever finds this process dead will ask again.
+    try:
+        endings.ask_for_what_follows(workspace, job)
+    except AuditError as error:
+        _log(f"What was to follow job {job.id} was not asked for: {error}\n")
 
 
 def _find_task(kind: str, tasks: Mapping[str, str]) -> Task:

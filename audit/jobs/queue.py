@@ -5,11 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from audit.errors import WorkspaceError
-from audit.jobs import lock, supervisor
+from audit.jobs import endings, lock, supervisor
 from audit.jobs.launchers import Launch, local
 from audit.records.job import Job, JobState
 from audit.records.progress import Report
@@ -112,6 +113,7 @@ def request_stop(workspace: Workspace, job: Job, *, launch: Launch = local.launc
         JobState.CANCELLED,
         before=JobState.QUEUED,
         now=datetime.now(UTC),
+        message=endings.words(replace(job, state=JobState.QUEUED), JobState.CANCELLED),
     ) or not jobs.request_stop(workspace, job.id):
         return jobs.find(workspace, job.id)
     _signal_worker(workspace, job.id, signal.SIGTERM)
@@ -216,10 +218,12 @@ def _close(workspace: Workspace, job: Job) -> bool:
     if job.run_id is not None and runs.folder(workspace, job.run_id).is_dir():
         # It died between its last deed and the row: there is nothing left to resume.
         runs.seal_row(workspace, job.run_id)
-        result = {"run": job.run_id, "already_sealed": True}
-        return jobs.finish(workspace, job.id, JobState.DONE, now=now, result=result)
+        endings.ask_for_what_follows(workspace, job)
+        return _finish(
+            workspace, job, JobState.DONE, now, {"run": job.run_id, "already_sealed": True}
+        )
     if job.stop_requested:
-        return jobs.finish(workspace, job.id, JobState.CANCELLED, now=now)
+        return _finish(workspace, job, JobState.CANCELLED, now)
     next_step = (
         f"continue it with 'labeltrace resume {job.run_id}'" if job.run_id else "ask for it again"
     )
@@ -227,7 +231,22 @@ def _close(workspace: Workspace, job: Job) -> bool:
         f"The worker of job {job.id} ended without a word, perhaps killed or out of memory; "
         f"{next_step}."
     )
-    return jobs.finish(workspace, job.id, JobState.LOST, now=now, error=error)
+    return _finish(workspace, job, JobState.LOST, now, error=error)
+
+
+def _finish(
+    workspace: Workspace,
+    job: Job,
+    state: JobState,
+    now: datetime,
+    result: Mapping[str, Any] | None = None,
+    *,
+    error: str | None = None,
+) -> bool:
+    message = endings.words(job, state, result)
+    return jobs.finish(
+        workspace, job.id, state, now=now, result=result, error=error, message=message
+    )
 
 
 def _what_it_waits_for(workspace: Workspace, job: Job) -> str:

@@ -1,5 +1,6 @@
 """Short identities that sort by the second in which they were made."""
 
+import hashlib
 import secrets
 from datetime import UTC, datetime
 
@@ -31,6 +32,18 @@ def new(moment: datetime | None = None) -> str:
     """
     seconds = int(((moment or datetime.now(UTC)) - _START).total_seconds()) % (1 << _BITS)
     return encode(seconds << _BITS | secrets.randbits(_BITS))
+
+
+def derived(text: str) -> str:
+    """Return the identity that a text always gets, so that doing something twice does it once.
+
+    Examples
+    --------
+    >>> derived("scores of run 1") == derived("scores of run 1") != derived("scores of run 2")
+    True
+    """
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return encode(int.from_bytes(digest[:8]) >> (64 - 2 * _BITS))
 
 
 def encode(number: int) -> str:

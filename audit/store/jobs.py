@@ -50,6 +50,16 @@ def insertion(job: Job) -> sa.Insert:
     return _jobs.insert().values(values)
 
 
+def insert_once(workspace: Workspace, job: Job) -> bool:
+    """Append a queued job unless one with its id was appended before; return whether it was new."""
+    statement = insertion(job)
+    with workspace.writing() as connection:
+        known = connection.execute(sa.select(_jobs.c.id).where(_jobs.c.id == job.id)).first()
+        if known is None:
+            connection.execute(statement)
+    return known is None
+
+
 def find(workspace: Workspace, name: str) -> Job:
     """Return the job with an id, or the only one whose id begins with it.
 
@@ -79,6 +89,11 @@ def every(workspace: Workspace, *, run_id: str | None = None) -> tuple[Job, ...]
 def running(workspace: Workspace) -> tuple[Job, ...]:
     """Return the running jobs, oldest first; whether their workers live is not known here."""
     return _select(workspace, _jobs.c.state == _RUNNING)
+
+
+def under_way(workspace: Workspace) -> tuple[Job, ...]:
+    """Return the jobs that wait or run, oldest first."""
+    return _select(workspace, _jobs.c.state.in_([_QUEUED, _RUNNING]))
 
 
 def next_in_line(workspace: Workspace) -> tuple[Job, ...]:
@@ -196,6 +211,7 @@ def finish(
     before: JobState = JobState.RUNNING,
     result: Mapping[str, Any] | None = None,
     error: str | None = None,
+    message: str | None = None,
 ) -> bool:
     """Move a job to one of its ends.
 
@@ -213,6 +229,8 @@ def finish(
         Plain JSON values that the task left.
     error
         One sentence, for ``failed`` and ``lost``.
+    message
+        What became of it, a few words; what it said last stays if not given.
 
     Returns
     -------
@@ -232,6 +250,8 @@ def finish(
         "result": None if result is None else dict(result),
         "error": error,
     }
+    if message is not None:
+        values["message"] = message
     if state is JobState.DONE:
         values["fraction"] = 1.0
     return _update(workspace, job_id, before, **values)

@@ -1,19 +1,28 @@
 """Runs: start, resume, cancel, find."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from audit import __version__
 from audit.errors import NotFoundError, RefusedError
-from audit.jobs import queue, supervisor
+from audit.jobs import endings, queue, supervisor
 from audit.records.dataset import Dataset
 from audit.records.job import Job
 from audit.records.run import Probe, Run, RunConfig, RunState
+from audit.store import dynamics as dynamics_files
 from audit.store import ids, run_jobs
 from audit.store import jobs as job_rows
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
+from audit.workbench import scoring
+
+LAUNCH = "launch"
+"""Argument of a training job: what its run was started with carries the same value."""
+
+EPOCHS_BEFORE = "epochs_before"
+"""Argument of a training job that resumes: epochs that were finished when it was asked for."""
 
 _UNDER_WAY = frozenset({RunState.QUEUED, RunState.RUNNING})
 
@@ -22,9 +31,26 @@ _PATIENCE = timedelta(minutes=1)
 
 
 def start(
-    workspace: Workspace, dataset: Dataset, configs: Sequence[RunConfig]
+    workspace: Workspace,
+    dataset: Dataset,
+    configs: Sequence[RunConfig],
+    *,
+    methods: Sequence[str] = (),
+    launch_id: str | None = None,
 ) -> list[tuple[Run, Job]]:
     """Write the runs, queue a job for each and start a worker if the device is free.
+
+    Parameters
+    ----------
+    workspace, dataset
+        What is trained on.
+    configs
+        Settings of the runs.
+    methods
+        Scores to ask for as soon as the runs that they need are sealed; the worker asks, so that
+        nobody has to wait for it.
+    launch_id
+        Kept with the jobs, under `LAUNCH`: runs that were started together carry the same one.
 
     Returns
     -------
@@ -33,7 +59,13 @@ def start(
     """
     # All runs first: if we die in between, those without a job can be resumed.
     runs = [_add(workspace, dataset, config) for config in configs]
-    started = [(run, enqueue(workspace, run)) for run in runs]
+    carried = scoring.to_follow(runs, methods)
+    started: list[tuple[Run, Job]] = []
+    for run in runs:
+        notes: dict[str, Any] = {} if launch_id is None else {LAUNCH: launch_id}
+        if run.id in carried:
+            notes[endings.THEN] = carried[run.id]
+        started.append((run, enqueue(workspace, run, notes=notes)))
     supervisor.start_waiting(workspace)
     return started
 
@@ -59,9 +91,18 @@ def _add(workspace: Workspace, dataset: Dataset, config: RunConfig) -> Run:
                 raise
 
 
-def enqueue(workspace: Workspace, run: Run, *, resumes: bool = False) -> Job:
-    """Queue the training of a run; with `resumes` of one that was interrupted."""
-    arguments = {"run": run.id, "threads": run.config.threads}
+def enqueue(
+    workspace: Workspace,
+    run: Run,
+    *,
+    resumes: bool = False,
+    notes: Mapping[str, Any] | None = None,
+) -> Job:
+    """Queue the training of a run; with `resumes` of one that was interrupted.
+
+    `notes` are kept with the job: what follows it, and with what it was started.
+    """
+    arguments = {**(notes or {}), "run": run.id, "threads": run.config.threads}
     return queue.enqueue(
         workspace,
         "train",
@@ -99,9 +140,17 @@ def resume(workspace: Workspace, reference: str) -> tuple[Run, Job]:
     """
     refresh(workspace)
     run = run_rows.find(workspace, reference)
-    job = enqueue(workspace, run, resumes=True)
+    job = enqueue(workspace, run, resumes=True, notes=_notes_of_last_job(workspace, run))
     supervisor.start_waiting(workspace)
     return run_rows.find(workspace, run.id), job
+
+
+def _notes_of_last_job(workspace: Workspace, run: Run) -> dict[str, Any]:
+    """Return what the interrupted job carried, and how far the run had come."""
+    notes: dict[str, Any] = {}
+    for job in job_rows.every(workspace, run_id=run.id):
+        notes |= {k: v for k, v in job.arguments.items() if k in (endings.THEN, LAUNCH)}
+    return notes | {EPOCHS_BEFORE: len(dynamics_files.curves(workspace, run))}
 
 
 def cancel(workspace: Workspace, reference: str) -> Job:

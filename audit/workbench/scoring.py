@@ -7,7 +7,7 @@ from typing import Any
 
 from audit.detectors import catalog
 from audit.errors import NotFoundError, RefusedError
-from audit.jobs import queue, supervisor
+from audit.jobs import endings, queue, supervisor
 from audit.records.job import Job
 from audit.records.run import Probe, Run, RunState
 from audit.records.scores import Scores
@@ -100,16 +100,51 @@ def _request(method: str, runs: list[Run]) -> ScoreRequest:
 
 def start(workspace: Workspace, wanted: Sequence[ScoreRequest]) -> Job:
     """Queue the scoring and start a worker for it."""
-    arguments = {
+    job = queue.enqueue(workspace, "score", _arguments(wanted), device=SCORING_DEVICE)
+    supervisor.start_waiting(workspace)
+    return job
+
+
+def to_follow(runs: Sequence[Run], methods: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Return by run what its job must carry so that the last one to be sealed asks for scores.
+
+    Parameters
+    ----------
+    runs
+        Started together and not sealed yet.
+    methods
+        Each is applied to those of the runs that suit its needs.
+
+    Returns
+    -------
+    dict
+        Run id → plain values for `endings.THEN`; a run that no method needs is left out. Methods that
+        take the same runs are asked for in one job.
+
+    Raises
+    ------
+    RefusedError
+        If no run suits a method.
+    """
+    by_runs: dict[tuple[str, ...], list[ScoreRequest]] = {}
+    for method in methods:
+        wanted = _request(method, list(runs))
+        by_runs.setdefault(tuple(run.id for run in wanted.runs), []).append(wanted)
+    carried: dict[str, Mapping[str, Any]] = {}
+    for run_ids, wanted in by_runs.items():
+        then = endings.following("score", _arguments(wanted), device=SCORING_DEVICE, after=run_ids)
+        carried |= dict.fromkeys(run_ids, then)
+    return carried
+
+
+def _arguments(wanted: Sequence[ScoreRequest]) -> dict[str, Any]:
+    return {
         "requests": [
             {"method": r.method, "params": dict(r.params), "runs": [run.id for run in r.runs]}
             for r in wanted
         ],
         "threads": 1,
     }
-    job = queue.enqueue(workspace, "score", arguments, device=SCORING_DEVICE)
-    supervisor.start_waiting(workspace)
-    return job
 
 
 def start_file(

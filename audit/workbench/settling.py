@@ -56,7 +56,9 @@ class Looks:
     is_coloured: bool
 
 
-def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
+def settle(
+    dataset: Dataset, wishes: Wishes, *, looks: Looks | None = None
+) -> tuple[RunConfig, ...]:
     """Return the settings of the runs that a wish stands for, every one frozen.
 
     Parameters
@@ -65,6 +67,8 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
         What will be trained on.
     wishes
         Preset and what the user changed of it.
+    looks
+        What `look` returned for these samples, where the caller has it at hand.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def settle(dataset: Dataset, wishes: Wishes) -> tuple[RunConfig, ...]:
             f"Dataset {dataset.name!r} has {len(usable)} usable samples in "
             f"{' and '.join(wishes.splits)}; a training needs at least two."
         )
-    looks = look(dataset, usable)
+    looks = look(dataset, usable) if looks is None else looks
     is_probe = wishes.probe is Probe.THRESHOLD
     epochs = wishes.epochs or (preset.probe_epochs if is_probe else preset.epochs)
     device = machine.device(wishes.device)

@@ -51,7 +51,7 @@ def test_a_worker_does_a_job_in_a_session_of_its_own(workspace, start, launch):
         "threads": "3",
         "wait_policy": "PASSIVE",
     }
-    assert (job.fraction, job.message) == (1.0, "half way")
+    assert (job.fraction, job.message) == (1.0, "done")
     assert job.created_at < job.started_at < job.finished_at
     assert job.pid != os.getpid()
     assert all(0 <= fraction <= 1 and message for fraction, message in seen)
