@@ -2,13 +2,20 @@
 
 import streamlit as st
 
-from audit.api import guards, routes
+from audit.api import announcing, guards, routes
 from audit.ui import MAIN_SCRIPT
+
+
+def address() -> str | None:
+    """Return the address that the server listens on, ``None`` for all."""
+    return st.get_option("server.address")
+
 
 app = st.App(
     MAIN_SCRIPT,
     routes=routes(),
-    middleware=guards(bound_to=lambda: st.get_option("server.address")),
+    middleware=guards(bound_to=address),
+    lifespan=announcing(bound_to=address),
 )
 
 if __name__ == "__main__":

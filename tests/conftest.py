@@ -25,8 +25,9 @@ from hypothesis import settings
 # Before anything imports torch: one thread here, and in every process that a test starts.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["LABELTRACE_THREADS"] = "1"
-for _name in ("LABELTRACE_WORKSPACE", "LABELTRACE_DATABASE_URL", "LABELTRACE_REVIEWER"):
-    os.environ.pop(_name, None)
+for _name in [name for name in os.environ if name.startswith(("LABELTRACE_", "STREAMLIT_"))]:
+    if _name != "LABELTRACE_THREADS" and not _name.startswith("LABELTRACE_TEST_"):
+        os.environ.pop(_name)
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("here", deadline=None)

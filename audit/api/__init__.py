@@ -5,5 +5,6 @@ Everything is asked for by ids of known things; no path of a file ever comes fro
 """
 
 from audit.api.application import guards, routes
+from audit.api.guarding import announcing
 
-__all__ = ["guards", "routes"]
+__all__ = ["announcing", "guards", "routes"]

@@ -5,10 +5,21 @@ from collections.abc import Callable
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from audit.api import images, logs, queue, sheets
+from audit.api.answers import in_thread
+from audit.api.guarding import Guard
+
 
 def routes() -> list[Route]:
     """Return the routes of the dashboard; all lie under ``/api/``."""
-    return []
+    dataset = "/api/datasets/{dataset_id}"
+    return [
+        Route(f"{dataset}/image/{{position}}", in_thread(images.image)),
+        Route(f"{dataset}/images", in_thread(images.images)),
+        Route(f"{dataset}/sheet", in_thread(sheets.sheet)),
+        Route(f"{dataset}/queue", in_thread(queue.queue)),
+        Route("/api/jobs/{job_id}/log", in_thread(logs.log)),
+    ]
 
 
 def guards(*, bound_to: Callable[[], str | None]) -> list[Middleware]:
@@ -19,5 +30,4 @@ def guards(*, bound_to: Callable[[], str | None]) -> list[Middleware]:
     bound_to
         Returns the address that the server listens on, ``None`` for all.
     """
-    del bound_to
-    return []
+    return [Middleware(Guard, bound_to=bound_to)]

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from audit import __version__
+from audit.cli import app as dashboard
 from audit.cli import datasets, decisions, exports, runs, scores, system
 from audit.cli.session import WorkspaceOption, as_command, printable
 from audit.errors import AuditError
@@ -28,7 +29,8 @@ app = typer.Typer(
         "The short way: [bold]labeltrace audit SOURCE --out suspects.csv[/bold]. Step by step: "
         "[bold]import[/bold] a source, [bold]train[/bold] on it, [bold]score[/bold] the run, "
         "[bold]decide[/bold] about the suspects, [bold]export[/bold] the corrected labels. "
-        "[bold]labeltrace demo[/bold] shows it all on scanned digits within two minutes."
+        "[bold]labeltrace app[/bold] opens the dashboard that does all of it; "
+        "[bold]labeltrace demo[/bold] shows it on scanned digits within two minutes."
     ),
 )
 
@@ -74,6 +76,7 @@ COMMANDS = (
     ("Deciding", "undo", decisions.undo),
     ("Corrected labels", "export", exports.export),
     ("Corrected labels", "apply", exports.apply),
+    ("The dashboard", "app", dashboard.app),
     ("labeltrace itself", "demo", system.demo),
     ("labeltrace itself", "doctor", system.doctor),
 )

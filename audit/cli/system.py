@@ -1,12 +1,22 @@
 """Commands about labeltrace itself: demo, doctor."""
 
 import json
+import os
 import time
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from audit.cli.app import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    HostOption,
+    NoBrowserOption,
+    PortOption,
+    check_address,
+    serve,
+)
 from audit.cli.following import follow
 from audit.cli.runs import titled
 from audit.cli.session import JsonOption, Session, printable
@@ -21,11 +31,19 @@ from audit.workbench.settling import Wishes
 def demo(
     session: Session,
     no_app: Annotated[
-        bool, typer.Option("--no-app", help="End with one line of JSON on stdout.")
+        bool,
+        typer.Option(
+            "--no-app", help="End with one line of JSON on stdout instead of the dashboard."
+        ),
     ] = False,
+    port: PortOption = DEFAULT_PORT,
+    host: HostOption = DEFAULT_HOST,
+    no_browser: NoBrowserOption = False,
 ) -> None:
     """Show it all on 1,797 scanned digits with 144 wrong labels. Has its own workspace; needs no network."""
     started = time.monotonic()
+    if not no_app:
+        check_address(host, port)  # said before the training, not after it
     path = places.demo_path(session.workspace_path)
     session.say(f"The demo works in {printable(str(path))}.")
     with Workspace.open(path) as workspace:
@@ -53,12 +71,10 @@ def demo(
     if no_app:
         session.print(json.dumps(outcome.to_json(time.monotonic() - started)))
         return
-    flag = f"--workspace {printable(str(path))}"
-    session.say("Look at the result:")
-    session.say(f"  labeltrace score {ids[0]} --method margin --out digits.csv {flag}")
-    session.say(f"  labeltrace evaluate {demo_verbs.NAME} {flag}")
-    session.say(f"  labeltrace decide {demo_verbs.NAME} SAMPLE_KEY --relabel three {flag}")
-    session.say(f"  labeltrace export {demo_verbs.NAME} --out corrected.csv {flag}")
+    session.say("Decide about them in the dashboard; Ctrl-C ends it.")
+    # The demo keeps its facts in its own workspace, wherever other workspaces keep theirs.
+    os.environ.pop(places.DATABASE_URL, None)
+    serve(session, path, port=port, host=host, opens_browser=not no_browser)
 
 
 def doctor(session: Session, as_json: JsonOption = False) -> None:

@@ -17,6 +17,3 @@ def test_the_demo_finds_most_planted_labels_and_reuses_what_is_sealed(labeltrace
     assert json.loads(again.lines[-1]) | {"seconds": 0} == told | {"seconds": 0}
     assert not labeltrace.workspace.exists()
     assert labeltrace.workspace.with_name("workspace-demo").is_dir()
-    shown = labeltrace("demo")
-    assert shown.out == ""
-    assert "labeltrace evaluate digits --workspace " in shown.err
