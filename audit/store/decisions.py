@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from audit.errors import NotFoundError, RefusedError
+from audit.errors import AuditError, InputError, NotFoundError, RefusedError, WorkspaceError
 from audit.records.decision import Decision, Undo, Verdict
 from audit.store import texts
 from audit.store.database import datasets
@@ -36,6 +36,72 @@ class Superseded:
 
     own: Decision
     standing: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeBack:
+    """The wish to take back one certain decision, as a client sends it.
+
+    Parameters
+    ----------
+    dataset_id, sample_key
+        What the decision is about.
+    of
+        Number of the decision, or client and running number that it was sent under.
+    reviewer, decided_at
+        Who wishes it, and when (UTC).
+    client, sequence
+        As in `Decision`: what is sent twice is done once.
+    """
+
+    dataset_id: str
+    sample_key: str
+    of: int | tuple[str, int]
+    reviewer: str
+    decided_at: datetime
+    client: str
+    sequence: int
+
+
+def record(
+    workspace: Workspace, acts: Sequence[Decision | TakeBack]
+) -> tuple[Decision | Undo | AuditError, ...]:
+    """Store what a client did, in order and in one transaction; what it sends twice is stored once.
+
+    An act that cannot be stored is refused alone; the others are stored.
+
+    Parameters
+    ----------
+    workspace
+        Where to.
+    acts
+        In the order in which they were done; decisions have a client and a sequence and no ``id``.
+
+    Returns
+    -------
+    tuple
+        Per act what is stored for it, now or since before, or why it is refused.
+
+    Raises
+    ------
+    WorkspaceError
+        If the disk is full, or the database is locked or cannot be written: nothing is stored then.
+    """
+    if not acts:
+        return ()
+    refused = [_unstorable(act) for act in acts]
+    answers: list[Decision | Undo | AuditError] = []
+    try:
+        with workspace.writing() as connection:
+            missing = _missing_datasets(connection, {act.dataset_id for act in acts})
+            known = _by_sender(connection, acts)
+            for act, reason in zip(acts, refused, strict=True):
+                answer = reason or _gone(act, missing) or _store(connection, act, known)
+                answers.append(answer)
+    except exc.IntegrityError as error:
+        # Only a database with several writers at once comes here: two tabs sent the same.
+        raise WorkspaceError("The same was sent twice at once: it is sent again.") from error
+    return tuple(answers)
 
 
 def append(workspace: Workspace, decisions: Sequence[Decision]) -> tuple[Decision, ...]:
@@ -128,6 +194,7 @@ def undo(
     """
     texts.check("text of an undo", [sample_key, reviewer, client or ""])
     with workspace.writing() as connection:
+        _missing_datasets(connection, {dataset_id})  # for its lock
         if client is not None and sequence is not None:
             query = sa.select(table).where(table.c.client == client, table.c.sequence == sequence)
             row = connection.execute(query).one_or_none()
@@ -148,18 +215,8 @@ def undo(
             reviewer=reviewer,
             decided_at=at,
         )
-        values = {
-            "kind": _UNDO,
-            "dataset_id": dataset_id,
-            "sample_key": sample_key,
-            "undoes": standing.id,
-            "reviewer": reviewer,
-            "decided_at": at,
-            "client": client,
-            "sequence": sequence,
-        }
         try:
-            (number,) = _insert(connection, [values])
+            (number,) = _insert(connection, [_undo_to_row(event, client, sequence)])
         except exc.IntegrityError as error:
             raise RefusedError(
                 f"Somebody else undid the decision about {sample_key!r} just now."
@@ -168,10 +225,20 @@ def undo(
 
 
 def log(
-    workspace: Workspace, dataset_id: str, sample_key: str | None = None
+    workspace: Workspace, dataset_id: str, sample_key: str | None = None, *, after: int = 0
 ) -> list[Decision | Undo]:
-    """Return all that was recorded about a dataset, or one sample, in the order of the log."""
+    """Return what was recorded about a dataset, or one sample, in the order of the log.
+
+    Parameters
+    ----------
+    workspace, dataset_id, sample_key
+        What about.
+    after
+        Number of an event: only later ones are returned.
+    """
     query = sa.select(table).where(table.c.dataset_id == dataset_id).order_by(table.c.id)
+    if after:
+        query = query.where(table.c.id > after)
     if sample_key is not None:
         query = query.where(table.c.sample_key == sample_key)
     with workspace.reading() as connection:
@@ -248,15 +315,129 @@ def _counting(
     return [_decision(row) for row in connection.execute(query)]
 
 
+def _store(
+    connection: sa.Connection,
+    act: Decision | TakeBack,
+    known: dict[tuple[str, int], Decision | Undo],
+) -> Decision | Undo | AuditError:
+    sender = _sender(act)
+    stored = None if sender is None else known.get(sender)
+    if isinstance(act, Decision):
+        if stored is None:
+            (number,) = _insert(connection, [_to_row(act)])
+            stored = replace(act, id=number)
+        elif not _is_same(act, stored):
+            return _used_otherwise(act.client, act.sequence)
+    else:
+        target = _target(connection, act, known)
+        if target is None:
+            return NotFoundError("The decision to take back is not known here.")
+        if stored is not None and not (isinstance(stored, Undo) and stored.undoes == target):
+            return _used_otherwise(act.client, act.sequence)
+        if stored is None:
+            taken = sa.select(table.c.reviewer).where(table.c.undoes == target)
+            by = connection.execute(taken).scalar()
+            if by is not None:
+                return RefusedError(f"{by} has taken this decision back already.")
+            stored = _insert_undo(connection, act, target)
+    if sender is not None:
+        known[sender] = stored
+    return stored
+
+
+def _is_same(act: Decision, stored: Decision | Undo) -> bool:
+    return isinstance(stored, Decision) and (
+        (act.dataset_id, act.sample_key, act.verdict, act.label)
+        == (stored.dataset_id, stored.sample_key, stored.verdict, stored.label)
+    )
+
+
+def _used_otherwise(client: str | None, sequence: int | None) -> RefusedError:
+    return RefusedError(f"Client {client} has used its number {sequence} for something else.")
+
+
+def _target(
+    connection: sa.Connection,
+    act: TakeBack,
+    known: dict[tuple[str, int], Decision | Undo],
+) -> int | None:
+    if not isinstance(act.of, int) and act.of in known:
+        found = known[act.of]
+        is_meant = isinstance(found, Decision) and _about(found) == _about(act)
+        return found.id if is_meant else None
+    query = sa.select(table.c.id).where(
+        table.c.kind == _DECISION,
+        table.c.dataset_id == act.dataset_id,
+        table.c.sample_key == act.sample_key,
+    )
+    if isinstance(act.of, int):
+        query = query.where(table.c.id == act.of)
+    else:
+        client, sequence = act.of
+        query = query.where(table.c.client == client, table.c.sequence == sequence)
+    return connection.execute(query).scalar()
+
+
+def _about(act: Decision | TakeBack) -> tuple[str, str]:
+    return act.dataset_id, act.sample_key
+
+
+def _insert_undo(connection: sa.Connection, act: TakeBack, target: int) -> Undo:
+    event = Undo(
+        dataset_id=act.dataset_id,
+        sample_key=act.sample_key,
+        undoes=target,
+        reviewer=act.reviewer,
+        decided_at=act.decided_at,
+    )
+    (number,) = _insert(connection, [_undo_to_row(event, act.client, act.sequence)])
+    return replace(event, id=number)
+
+
+def _unstorable(act: Decision | TakeBack) -> AuditError | None:
+    words = (
+        _texts(act)
+        if isinstance(act, Decision)
+        else [
+            act.sample_key,
+            act.reviewer,
+            act.client,
+            *([] if isinstance(act.of, int) else act.of[:1]),
+        ]
+    )
+    try:
+        texts.check("text of a decision", words)
+    except InputError as error:
+        return error
+    return None
+
+
+def _gone(act: Decision | TakeBack, missing: set[str]) -> AuditError | None:
+    if act.dataset_id not in missing:
+        return None
+    return NotFoundError(f"There is no dataset {act.dataset_id}: it was deleted meanwhile.")
+
+
 def _require_datasets(connection: sa.Connection, wanted: set[str]) -> None:
-    query = sa.select(datasets.c.id).where(datasets.c.id.in_(wanted))
-    missing = wanted - set(connection.execute(query).scalars())
+    missing = _missing_datasets(connection, wanted)
     if missing:
         raise NotFoundError(f"There is no dataset {min(missing)}: it was deleted meanwhile.")
 
 
+def _missing_datasets(connection: sa.Connection, wanted: set[str]) -> set[str]:
+    # Locked where a database has several writers at once, so that the numbers of a dataset's events
+    # appear in ascending order: who follows a log asks for what is beyond the last number.
+    query = (
+        sa.select(datasets.c.id)
+        .where(datasets.c.id.in_(wanted))
+        .order_by(datasets.c.id)
+        .with_for_update()
+    )
+    return wanted - set(connection.execute(query).scalars())
+
+
 def _by_sender(
-    connection: sa.Connection, decisions: Iterable[Decision]
+    connection: sa.Connection, decisions: Iterable[Decision | TakeBack]
 ) -> dict[tuple[str, int], Decision | Undo]:
     wanted: dict[str, list[int]] = {}
     for decision in decisions:
@@ -282,7 +463,7 @@ def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[int]:
     return list(connection.execute(statement, rows).scalars())
 
 
-def _sender(decision: Decision) -> tuple[str, int] | None:
+def _sender(decision: Decision | TakeBack) -> tuple[str, int] | None:
     if decision.client is None or decision.sequence is None:
         return None
     return decision.client, decision.sequence
@@ -313,6 +494,19 @@ def _to_row(decision: Decision) -> dict[str, Any]:
         "evidence": None if decision.evidence is None else dict(decision.evidence),
         "client": decision.client,
         "sequence": decision.sequence,
+    }
+
+
+def _undo_to_row(event: Undo, client: str | None, sequence: int | None) -> dict[str, Any]:
+    return {
+        "kind": _UNDO,
+        "dataset_id": event.dataset_id,
+        "sample_key": event.sample_key,
+        "undoes": event.undoes,
+        "reviewer": event.reviewer,
+        "decided_at": event.decided_at,
+        "client": client,
+        "sequence": sequence,
     }
 
 

@@ -8,57 +8,28 @@ not write to it.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from audit.records.dataset import UNLABELLED, Dataset
-from audit.records.decision import Decision, Verdict
+from audit.records.dataset import Dataset
 from audit.records.dynamics import TrainingDynamics
 from audit.records.scores import Scores
 from audit.store import datasets as dataset_rows
-from audit.store import decisions as decision_rows
 from audit.store import dynamics as dynamics_files
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
 from audit.store.scores import ScoresSummary
 from audit.store.workspace import Workspace
+from audit.workbench.bounded import Bounded
+from audit.workbench.standings import UNDECIDED, VERDICTS, Logbook, Standing
+
+__all__ = ["UNDECIDED", "VERDICTS", "Shelf", "Standing"]
 
 T = TypeVar("T")
 
-UNDECIDED = -1
-"""Code in `Standing.verdicts` of a sample that nobody decided on."""
-
-VERDICTS: tuple[Verdict, ...] = (Verdict.KEEP, Verdict.RELABEL, Verdict.EXCLUDE, Verdict.UNSURE)
-"""Position = code in `Standing.verdicts`."""
-
 _MOST = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Standing:
-    """The decisions that stand on a dataset, as arrays over its samples.
-
-    Parameters
-    ----------
-    last_id
-        Number of the last event in the log when this was read, 0 before the first.
-    decisions
-        The standing decision by sample key.
-    verdicts
-        Code into `VERDICTS` per sample, (N,) int8, `UNDECIDED` where there is none.
-    labels
-        Class index after review, (N,) int32: the corrected label of a relabel, otherwise the given
-        one; `UNLABELLED` where there is none.
-    """
-
-    last_id: int
-    decisions: dict[str, Decision]
-    verdicts: NDArray[np.int8]
-    labels: NDArray[np.int32]
+_MOST_PICTURE_BYTES = 128 << 20
+_MOST_LIST_BYTES = 32 << 20
 
 
 class Shelf:
@@ -68,13 +39,22 @@ class Shelf:
     ----------
     workspace
         Open; the shelf never closes it.
+
+    Attributes
+    ----------
+    pictures, lists
+        Drawn pictures and lists of samples, bounded by bytes, so that browsing drives nothing else
+        off the shelf.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self.pictures = Bounded(_MOST_PICTURE_BYTES)
+        self.lists = Bounded(_MOST_LIST_BYTES)
         self._held: OrderedDict[Hashable, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._making: dict[Hashable, threading.Lock] = {}
+        self._logbooks: dict[str, Logbook] = {}
 
     @classmethod
     def open(cls, path: Path, database_url: str | None = None) -> Self:
@@ -124,6 +104,13 @@ class Shelf:
         """Return the position of every sample key."""
         return self.keep(("positions", dataset.id), dataset.positions)
 
+    def classes(self, dataset: Dataset) -> dict[str, int]:
+        """Return the index of every class name."""
+        return self.keep(
+            ("classes", dataset.id),
+            lambda: {name: index for index, name in enumerate(dataset.class_names)},
+        )
+
     def latest(self, dataset: Dataset) -> dict[str, ScoresSummary]:
         """Return what is known of the newest scores of each method; asked anew each time."""
         return score_rows.latest(self.workspace, dataset.id)
@@ -145,24 +132,25 @@ class Shelf:
             lambda: dynamics_files.load(self.workspace, run_rows.find(self.workspace, run_id)),
         )
 
-    def standing(self, dataset: Dataset) -> Standing:
-        """Return the decisions that stand on a dataset right now."""
-        last_id = decision_rows.last_id(self.workspace, dataset.id) or 0
-        return self.keep(
-            ("standing", dataset.id, last_id), lambda: self._standing(dataset, last_id)
-        )
+    def standing(self, dataset: Dataset, *, as_of: int | None = None) -> Standing:
+        """Return the decisions that stand on a dataset.
 
-    def _standing(self, dataset: Dataset, last_id: int) -> Standing:
-        decisions = decision_rows.current(self.workspace, dataset.id)
-        verdicts = np.full(dataset.n_samples, UNDECIDED, dtype=np.int8)
-        labels = dataset.given_labels.copy()
-        positions = self.positions(dataset)
-        classes = {name: index for index, name in enumerate(dataset.class_names)}
-        for key, decision in decisions.items():
-            position = positions.get(key)
-            if position is None:
-                continue
-            verdicts[position] = VERDICTS.index(decision.verdict)
-            if decision.verdict is Verdict.RELABEL:
-                labels[position] = classes.get(decision.label or "", UNLABELLED)
-        return Standing(last_id=last_id, decisions=decisions, verdicts=verdicts, labels=labels)
+        Parameters
+        ----------
+        dataset
+            Whose samples.
+        as_of
+            Number of an event: what stood when it was the last one. ``None`` means right now.
+        """
+        book = self.logbook(dataset)
+        return book.now() if as_of is None else book.at(as_of)
+
+    def logbook(self, dataset: Dataset) -> Logbook:
+        """Return what follows a dataset's log of decisions; it lives as long as the shelf."""
+        with self._lock:
+            held = self._logbooks.get(dataset.id)
+        if held is not None:
+            return held
+        made = Logbook(self.workspace, dataset, self.positions(dataset))
+        with self._lock:
+            return self._logbooks.setdefault(dataset.id, made)

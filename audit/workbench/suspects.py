@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from audit.detectors import catalog
 from audit.errors import InputError, NotFoundError
-from audit.records.dataset import UNLABELLED, Dataset
+from audit.records.dataset import Dataset
 from audit.records.scores import Scores
+from audit.store import scores as score_rows
 from audit.workbench.shelf import UNDECIDED, VERDICTS, Shelf
 
 
@@ -122,6 +123,19 @@ def ranked(shelf: Shelf, dataset: Dataset, method: str | None = None) -> Ranked:
     return shelf.keep(("ranked", scores_id), lambda: _ranked(shelf, scores_id))
 
 
+def ranked_by(shelf: Shelf, dataset: Dataset, scores_id: str) -> Ranked:
+    """Return a dataset's samples as certain scores order them, newest or not.
+
+    Raises
+    ------
+    NotFoundError
+        If the dataset has no such scores.
+    """
+    if all(known.id != scores_id for known in score_rows.all(shelf.workspace, dataset.id)):
+        raise NotFoundError(f"Dataset {dataset.name!r} has no scores with this id any more.")
+    return shelf.keep(("ranked", scores_id), lambda: _ranked(shelf, scores_id))
+
+
 def _ranked(shelf: Shelf, scores_id: str) -> Ranked:
     scores = shelf.scores(scores_id)
     is_scored = ~np.isnan(scores.suspicion)
@@ -158,7 +172,12 @@ def flagged(ranking: Ranked, cut: float | None = None) -> NDArray[np.bool_]:
 
 
 def select(
-    shelf: Shelf, dataset: Dataset, filters: Filters, *, as_of: int | None = None
+    shelf: Shelf,
+    dataset: Dataset,
+    filters: Filters,
+    *,
+    as_of: int | None = None,
+    ranking: Ranked | None = None,
 ) -> Selection:
     """Return the samples that a filter means, most suspicious first.
 
@@ -169,13 +188,15 @@ def select(
     as_of
         Number of an event in the log of decisions: later events are not regarded, so that a list that
         is read page by page stays what it was. ``None`` regards all.
+    ranking
+        Whose order and flags to take; the newest scores of the filters' method if not given.
 
     Raises
     ------
     NotFoundError
         If the method has no scores, or there is no such class.
     """
-    ranking = ranked(shelf, dataset, filters.method)
+    ranking = ranking or ranked(shelf, dataset, filters.method)
     verdicts = verdicts_at(shelf, dataset, as_of)
     is_flagged = flagged(ranking, filters.cut)
     keeps = _by_state(dataset, filters.state, verdicts, is_flagged)
@@ -196,12 +217,9 @@ def verdicts_at(shelf: Shelf, dataset: Dataset, as_of: int | None = None) -> NDA
     standing = shelf.standing(dataset)
     if as_of is None or as_of >= standing.last_id:
         return standing.verdicts
-    verdicts = standing.verdicts.copy()
-    positions = shelf.positions(dataset)
-    for key, decision in standing.decisions.items():
-        if (decision.id or 0) > as_of and key in positions:
-            verdicts[positions[key]] = UNDECIDED
-    return verdicts
+    # The log only grows: what stood at an event never changes.
+    key = ("standing", dataset.id, as_of)
+    return shelf.keep(key, lambda: shelf.logbook(dataset).at(as_of)).verdicts
 
 
 def _by_state(
@@ -236,24 +254,6 @@ def class_index(dataset: Dataset, name: str) -> int:
         return dataset.class_names.index(name)
     except ValueError:
         raise NotFoundError(f"Dataset {dataset.name!r} has no class {name!r}.") from None
-
-
-def confusion(ranking: Ranked, dataset: Dataset, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how often each given class goes with each suggested one, (K, K) int64.
-
-    Parameters
-    ----------
-    ranking, dataset
-        The view.
-    positions
-        Samples to count, (M,); those without a given or a suggested label are left out.
-    """
-    given = dataset.given_labels[positions]
-    suggested = ranking.scores.suggested_label[positions]
-    both = (given != UNLABELLED) & (suggested >= 0)
-    n_classes = dataset.n_classes
-    flat = given[both].astype(np.int64) * n_classes + suggested[both]
-    return np.bincount(flat, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def parse_state(text: str | None, default: State = State.ALL) -> State:

@@ -1,0 +1,195 @@
+"""Queues for review: which samples, in which order, with all that is shown beside them, by page."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.errors import RefusedError
+from audit.records.dataset import Dataset
+from audit.records.decision import Decision
+from audit.workbench import likely, suspects
+from audit.workbench.shelf import Shelf
+from audit.workbench.suspects import Filters, Ranked
+
+MOST = 200
+"""Samples on one page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Part of a queue.
+
+    Parameters
+    ----------
+    dataset_id
+        Whose samples.
+    as_of
+        Number of the event up to which decisions were regarded when the queue was opened; the same
+        number gives the same list on every page.
+    scores_id, method
+        What ordered it.
+    total
+        Samples in the whole queue.
+    start
+        Place of the first item.
+    items
+        In order, as plain JSON values.
+    """
+
+    dataset_id: str
+    as_of: int
+    scores_id: str
+    method: str
+    total: int
+    start: int
+    items: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "dataset": self.dataset_id,
+            "as_of": self.as_of,
+            "scores_id": self.scores_id,
+            "method": self.method,
+            "total": self.total,
+            "start": self.start,
+            "items": list(self.items),
+        }
+
+
+def page(
+    shelf: Shelf,
+    dataset: Dataset,
+    filters: Filters,
+    *,
+    as_of: int | None = None,
+    scores_id: str | None = None,
+    start: int = 0,
+    count: int = 50,
+) -> Page:
+    """Return a part of the queue that filters mean.
+
+    Parameters
+    ----------
+    shelf, dataset, filters
+        What to review.
+    as_of
+        From an earlier page of the same queue; ``None`` opens it.
+    scores_id
+        From an earlier page, so that scores made since do not change the order; ``None`` takes the
+        newest of the method.
+    start, count
+        Which part, at most `MOST` samples.
+
+    Raises
+    ------
+    RefusedError
+        If the dataset has no scores at all.
+    NotFoundError
+        If the method, class or score is not known.
+    """
+    if not shelf.latest(dataset):
+        raise RefusedError(
+            f"Dataset {dataset.name!r} has no scores yet: train and score a run first."
+        )
+    ranking = _ranking(shelf, dataset, filters, scores_id)
+    standing = shelf.standing(dataset)
+    as_of = standing.last_id if as_of is None else min(as_of, standing.last_id)
+    positions = _positions(shelf, dataset, filters, ranking, as_of)
+    shown = positions[start : start + min(count, MOST)]
+    return Page(
+        dataset_id=dataset.id,
+        as_of=as_of,
+        scores_id=ranking.scores_id,
+        method=ranking.scores.spec.name,
+        total=len(positions),
+        start=start,
+        items=tuple(_items(shelf, dataset, ranking, filters, shown, standing.decisions)),
+    )
+
+
+def items(
+    shelf: Shelf, dataset: Dataset, filters: Filters, positions: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return what a queue says of certain samples, in the order that was asked."""
+    ranking = suspects.ranked(shelf, dataset, filters.method)
+    chosen = np.array(positions, dtype=np.int64)
+    return _items(shelf, dataset, ranking, filters, chosen, shelf.standing(dataset).decisions)
+
+
+def _ranking(shelf: Shelf, dataset: Dataset, filters: Filters, scores_id: str | None) -> Ranked:
+    if scores_id is None:
+        return suspects.ranked(shelf, dataset, filters.method)
+    return suspects.ranked_by(shelf, dataset, scores_id)
+
+
+def _positions(
+    shelf: Shelf, dataset: Dataset, filters: Filters, ranking: Ranked, as_of: int
+) -> NDArray[np.int64]:
+    key = ("queue", dataset.id, ranking.scores_id, filters, as_of)
+    return shelf.lists.find_or_make(
+        key,
+        lambda: suspects.select(shelf, dataset, filters, as_of=as_of, ranking=ranking).positions,
+        lambda positions: positions.nbytes + 256,
+    )
+
+
+def _items(
+    shelf: Shelf,
+    dataset: Dataset,
+    ranking: Ranked,
+    filters: Filters,
+    positions: NDArray[np.int64],
+    decisions: dict[str, Decision],
+) -> list[dict[str, Any]]:
+    scores = ranking.scores
+    is_flagged = suspects.flagged(ranking, filters.cut)[positions].tolist()
+    given = dataset.given_labels[positions].tolist()
+    suggested = scores.suggested_label[positions].tolist()
+    suspicion = scores.suspicion[positions].tolist()
+    ranks = ranking.ranks[positions].tolist()
+    offers = likely.classes(shelf, dataset, scores, positions)
+    found: list[dict[str, Any]] = []
+    for number, position in enumerate(positions.tolist()):
+        key = dataset.sample_keys[position]
+        is_scored = not math.isnan(suspicion[number])
+        value = suspicion[number] if is_scored else None
+        rank = ranks[number] if ranks[number] > 0 else None
+        index = suggested[number]
+        found.append(
+            {
+                "position": position,
+                "key": key,
+                "given": given[number],
+                "suggested": index,
+                "likely": offers[number],
+                "suspicion": value,
+                "rank": rank,
+                "flagged": is_flagged[number],
+                "decided": _decided(shelf, dataset, decisions.get(key)),
+                "shown": {
+                    "method": scores.spec.name,
+                    "scores_id": ranking.scores_id,
+                    "suspicion": value,
+                    "rank": rank,
+                    "suggested": dataset.class_names[index] if index >= 0 else None,
+                },
+            }
+        )
+    return found
+
+
+def _decided(shelf: Shelf, dataset: Dataset, decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    return {
+        "id": decision.id,
+        "verdict": str(decision.verdict),
+        "label": shelf.classes(dataset).get(decision.label or ""),
+        "reviewer": decision.reviewer,
+        "note": decision.note,
+    }

@@ -1,0 +1,274 @@
+"""Pictures for people: one to look at, several in one answer, and sheets of thumbnails."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from audit.datasets import images, presence, showable
+from audit.datasets.reader import SampleReader
+from audit.errors import InputError, SampleError
+from audit.records.dataset import Dataset, SourceKind
+from audit.workbench.shelf import Shelf
+
+SHORTEST, LONGEST = 32, 2048
+"""Bounds on the longer side of a picture in pixels."""
+
+COLUMNS = 10
+"""Thumbnails in a row of a sheet."""
+
+SMALLEST_TILE, LARGEST_TILE = 16, 256
+"""Bounds on the side of a thumbnail in pixels."""
+
+GROUND = (128, 128, 128)
+"""What surrounds thumbnails that are not square: as far from a light page as from a dark one."""
+
+_NEVER_HELD = 1 << 62
+_PASSED_BYTES = 512 * 1024
+_TINY, _TINY_TILE = 128, 64
+_PICTURE_QUALITY, _SHEET_QUALITY = 90, 85
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An image file in memory.
+
+    Parameters
+    ----------
+    data
+        Its bytes.
+    media_type
+        ``image/jpeg``, ``image/png`` or ``image/webp``.
+    is_complete
+        Whether nothing had to be left out; only then may it be kept for long.
+    """
+
+    data: bytes
+    media_type: str
+    is_complete: bool = True
+
+
+def picture(shelf: Shelf, dataset: Dataset, position: int, side: int) -> Encoded:
+    """Return one sample as a picture to look at, upright and over white, never scaled up.
+
+    Parameters
+    ----------
+    shelf, dataset, position
+        The sample.
+    side
+        Bound on its longer side in pixels; kept within `SHORTEST` and `LONGEST`. A small file that
+        a browser draws as we would is handed out as it is.
+
+    Raises
+    ------
+    SampleError
+        If the image cannot be read or decoded; names its file.
+    InputError
+        If the dataset's files are gone.
+    """
+    side = min(max(side, SHORTEST), LONGEST)
+    return _picture(shelf, dataset, _opened(shelf, dataset), position, side)
+
+
+def pictures(
+    shelf: Shelf, dataset: Dataset, positions: Sequence[int], side: int
+) -> tuple[bytes | None, ...]:
+    """Return several samples as `picture` does, ``None`` for those that cannot be shown."""
+    side = min(max(side, SHORTEST), LONGEST)
+    try:
+        reader = _opened(shelf, dataset)
+    except InputError:
+        return (None,) * len(positions)
+    found: list[bytes | None] = []
+    for position in positions:
+        try:
+            found.append(_picture(shelf, dataset, reader, position, side).data)
+        except InputError:
+            found.append(None)
+    return tuple(found)
+
+
+def sheet(
+    shelf: Shelf,
+    dataset: Dataset,
+    positions: Sequence[int],
+    side: int,
+    *,
+    ground: tuple[int, int, int] = GROUND,
+) -> Encoded:
+    """Return thumbnails in one image, `COLUMNS` in a row, row by row in the order that was asked.
+
+    Parameters
+    ----------
+    shelf, dataset, positions
+        The samples, at least one.
+    side
+        Side of each thumbnail in pixels; kept within `SMALLEST_TILE` and `LARGEST_TILE`. Images are
+        shown whole, small ones enlarged by a whole number of times.
+    ground
+        Colour around them, red, green and blue.
+
+    Returns
+    -------
+    Encoded
+        PNG where all images or thumbnails are tiny, otherwise JPEG. Not complete where a thumbnail is a
+        placeholder.
+    """
+    side = min(max(side, SMALLEST_TILE), LARGEST_TILE)
+    states = _states(dataset, positions)
+    key = ("sheet", dataset.id, dataset.source.root, side, ground, tuple(positions), tuple(states))
+    return shelf.pictures.find_or_make(
+        key,
+        lambda: _sheet(shelf, dataset, positions, states, side, ground),
+        lambda made: len(made.data) + 64 * len(positions) if made.is_complete else _NEVER_HELD,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Thumbnail:
+    rgb: NDArray[np.uint8]
+    is_tiny: bool
+
+
+def _sheet(
+    shelf: Shelf,
+    dataset: Dataset,
+    positions: Sequence[int],
+    states: list[tuple[int, int]],
+    side: int,
+    ground: tuple[int, int, int],
+) -> Encoded:
+    n_rows = -(-len(positions) // COLUMNS)
+    canvas = np.empty((n_rows * side, COLUMNS * side, 3), dtype=np.uint8)
+    canvas[:] = ground
+    try:
+        reader = _opened(shelf, dataset)
+    except InputError:
+        reader = None
+    is_complete, is_tiny = True, True
+    for number, (position, state) in enumerate(zip(positions, states, strict=True)):
+        top, left = number // COLUMNS * side, number % COLUMNS * side
+        try:
+            if reader is None:
+                raise SampleError("The dataset's files are gone.")
+            thumbnail = _thumbnail(shelf, dataset, reader, position, state, side)
+        except InputError:
+            is_complete = False
+            canvas[top : top + side, left : left + side] = _placeholder(side, ground)
+            continue
+        is_tiny &= thumbnail.is_tiny
+        height, width = thumbnail.rgb.shape[:2]
+        top, left = top + (side - height) // 2, left + (side - width) // 2
+        canvas[top : top + height, left : left + width] = thumbnail.rgb
+    # Twofold thinned colour would bleed from one thumbnail into the next where blocks straddle them.
+    thinning = 2 if side % 16 == 0 else 0
+    data = _png(canvas) if is_tiny else _jpeg(canvas, _SHEET_QUALITY, thinning)
+    return Encoded(data, showable.sniff(data), is_complete)
+
+
+def _thumbnail(
+    shelf: Shelf,
+    dataset: Dataset,
+    reader: SampleReader,
+    position: int,
+    state: tuple[int, int],
+    side: int,
+) -> _Thumbnail:
+    def make() -> _Thumbnail:
+        if dataset.source.kind is SourceKind.ARRAYS:
+            rgb = reader.read_rgb(position)
+        else:
+            name = reader.name(position)
+            rgb = images.open_within(reader.read_bytes(position), side, name=name)
+        rgb = images.fit_within(rgb, side)
+        is_tiny = side <= _TINY_TILE or max(rgb.shape[:2]) < side
+        return _Thumbnail(_enlarged(rgb, side), is_tiny)
+
+    key = ("thumbnail", dataset.id, dataset.source.root, position, state, side)
+    return shelf.pictures.find_or_make(key, make, lambda made: made.rgb.nbytes + 256)
+
+
+def _enlarged(rgb: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    times = side // max(rgb.shape[:2])
+    return rgb if times < 2 else rgb.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _placeholder(side: int, ground: tuple[int, int, int]) -> NDArray[np.uint8]:
+    ink = tuple(value + 64 if value < 128 else value - 64 for value in ground)
+    tile = Image.new("RGB", (side, side), ground)
+    draw = ImageDraw.Draw(tile)
+    near, far = side // 3, side - side // 3
+    draw.line([(near, near), (far, far)], fill=ink, width=max(1, side // 32))
+    draw.line([(near, far), (far, near)], fill=ink, width=max(1, side // 32))
+    return np.array(tile, dtype=np.uint8)
+
+
+def _picture(
+    shelf: Shelf, dataset: Dataset, reader: SampleReader, position: int, side: int
+) -> Encoded:
+    if dataset.source.kind is SourceKind.ARRAYS:
+        return _encoded(images.fit_within(reader.read_rgb(position), side))
+    data = reader.read_bytes(position)
+    media_type = showable.media_type(data, side) if len(data) <= _PASSED_BYTES else None
+    if media_type is not None:
+        return Encoded(data, media_type)
+    (state,) = _states(dataset, [position])
+    key = ("picture", dataset.id, dataset.source.root, position, state, side)
+    return shelf.pictures.find_or_make(
+        key,
+        lambda: _encoded(images.open_within(data, side, name=reader.name(position))),
+        lambda made: len(made.data) + 256,
+    )
+
+
+def _encoded(rgb: NDArray[np.uint8]) -> Encoded:
+    data = _png(rgb) if max(rgb.shape[:2]) <= _TINY else _jpeg(rgb, _PICTURE_QUALITY, 0)
+    return Encoded(data, showable.sniff(data))
+
+
+def _png(rgb: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _jpeg(rgb: NDArray[np.uint8], quality: int, thinning: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "JPEG", quality=quality, subsampling=thinning)
+    return stream.getvalue()
+
+
+def _opened(shelf: Shelf, dataset: Dataset) -> SampleReader:
+    """Return a reader of the dataset as its files are now.
+
+    Raises
+    ------
+    InputError
+        If they are gone.
+    """
+    presence.check(dataset)
+    is_arrays = dataset.source.kind is SourceKind.ARRAYS
+    # Arrays that were written anew are opened anew: a map of a file that shrank ends the process.
+    state = _state(dataset.source.root) if is_arrays else None
+    key = ("reader", dataset.id, dataset.source.root, state)
+    return shelf.keep(key, lambda: SampleReader(dataset.source, dataset.paths))
+
+
+def _states(dataset: Dataset, positions: Sequence[int]) -> list[tuple[int, int]]:
+    root = dataset.source.root
+    if dataset.source.kind is SourceKind.ARRAYS:
+        return [_state(root)] * len(positions)
+    return [_state(Path(root, dataset.paths[position] or "")) for position in positions]
+
+
+def _state(path: str | Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a hundred per sheet, and half of the time
+    except (OSError, ValueError):
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
