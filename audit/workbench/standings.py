@@ -94,18 +94,12 @@ class Logbook:
         return self._drawn_anew(tally, _number(before[-1]) if before else 0)
 
     def history(self, sample_key: str) -> tuple[Decision, ...]:
-        """Return the decisions about a sample that were not taken back; the last one stands."""
-        with self._lock:
-            self._follow()
-            return tuple(self._tally.counting.get(sample_key, ()))
+        """Return the decisions about a sample that count, as of the last look; the last one stands.
 
-    def find(self, number: int) -> Decision | None:
-        """Return the decision of a number, taken back or not."""
+        Asked sample by sample, so it does not look again: call `now` first.
+        """
         with self._lock:
-            self._follow()
-            place = bisect.bisect_left(self._events, number, key=_number)
-            event = self._events[place] if place < len(self._events) else None
-        return event if isinstance(event, Decision) and event.id == number else None
+            return tuple(self._tally.counting.get(sample_key, ()))
 
     def superseded_by_others(self, reviewer: str) -> list[Superseded]:
         """Return a person's own last decisions that another person's later one replaced.
