@@ -18,6 +18,17 @@ def name_of(dataset_id: str, size: int, variant: str = "") -> str:
     return name
 
 
+def features_variant(backbone: str, weights_digest: str, precision: str) -> str:
+    """Return the variant of `name_of` that features have: what they depend on beside the pixels.
+
+    Examples
+    --------
+    >>> features_variant("resnet18", "0123456789abcdef0123", "float32")
+    'resnet180123456789abcdeffloat32'
+    """
+    return f"{backbone}{weights_digest[:16]}{precision}"
+
+
 def dataset_of(name: str) -> str | None:
     """Return the id of the dataset that a cache folder belongs to, ``None`` for foreign names.
 

@@ -23,7 +23,7 @@ from audit.records.job import Job
 from audit.records.progress import Report
 from audit.records.run import Run, RunConfig, RunState
 from audit.store import datasets as dataset_rows
-from audit.store import dynamics, findings
+from audit.store import dynamics, findings, pixel_names
 from audit.store import pixels as pixel_store
 from audit.store import runs as run_rows
 from audit.store.dynamics import DynamicsWriter
@@ -160,9 +160,12 @@ def _record(
         said = f" · loss {step.loss:.3f} · accuracy {step.accuracy:.0%}"
         signals = notes.end_epoch()
         n_seen += len(signals["margin"])
-        writer.write_epoch(
-            step.epoch, signals, progress={"loss": step.loss, "accuracy": step.accuracy}
-        )
+        course = {
+            "loss": step.loss,
+            "accuracy": step.accuracy,
+            "finished_at": round(time.time(), 3),
+        }
+        writer.write_epoch(step.epoch, signals, progress=course)
         if step.epoch + 1 < config.epochs:
             _keep_checkpoint(writer, training, notes, record, step.epoch + 1)
     report(1.0, "sealing")
@@ -298,7 +301,7 @@ def _features_variant(config: RunConfig) -> str:
             f"Weights {str(path)!r} have changed since the run was made: put the old "
             "file back, or start a new run."
         )
-    return f"{name}{digest[:16]}{config.precision}"
+    return pixel_names.features_variant(name, digest, config.precision)
 
 
 def _features(

@@ -208,14 +208,26 @@ def find_sealed(
 
     For a probe group all parts must be there, from one group.
     """
-    sealed = [
-        run
-        for run in run_rows.all(workspace, dataset.id)
-        if run.state is RunState.SEALED and run.dataset_fingerprint == dataset.fingerprint
-    ]
+    return _find_same(workspace, dataset, configs, frozenset({RunState.SEALED}))
+
+
+def find_under_way(
+    workspace: Workspace, dataset: Dataset, configs: Sequence[RunConfig]
+) -> list[Run] | None:
+    """Return runs with these very settings that wait, run or are sealed but for some, or ``None``."""
+    return _find_same(workspace, dataset, configs, _UNDER_WAY | {RunState.SEALED})
+
+
+def _find_same(
+    workspace: Workspace,
+    dataset: Dataset,
+    configs: Sequence[RunConfig],
+    states: frozenset[RunState],
+) -> list[Run] | None:
     groups: dict[str | None, list[Run]] = {}
-    for run in sealed:
-        groups.setdefault(run.config.probe_group or run.id, []).append(run)
+    for run in run_rows.all(workspace, dataset.id):
+        if run.state in states and run.dataset_fingerprint == dataset.fingerprint:
+            groups.setdefault(run.config.probe_group or run.id, []).append(run)
     wanted = [replace(config, probe_group=None) for config in configs]
     for members in groups.values():
         members.sort(key=lambda run: run.config.probe_part)
