@@ -247,8 +247,26 @@ def log(
         ]
 
 
-def current(workspace: Workspace, dataset_id: str) -> dict[str, Decision]:
-    """Return the decision that stands for each decided sample, by its key.
+def about(
+    workspace: Workspace, dataset_id: str, sample_keys: Sequence[str]
+) -> list[Decision | Undo]:
+    """Return all that was recorded about some samples, in the order of the log."""
+    found: list[sa.Row[Any]] = []
+    with workspace.reading() as connection:
+        for start in range(0, len(sample_keys), _MOST_PER_QUERY):
+            query = sa.select(table).where(
+                table.c.dataset_id == dataset_id,
+                table.c.sample_key.in_(sample_keys[start : start + _MOST_PER_QUERY]),
+            )
+            found.extend(connection.execute(query))
+    found.sort(key=lambda row: row.id)
+    return [_undo(row) if row.kind == _UNDO else _decision(row) for row in found]
+
+
+def current(
+    workspace: Workspace, dataset_id: str, sample_key: str | None = None
+) -> dict[str, Decision]:
+    """Return the decision that stands for each decided sample, or for one, by its key.
 
     Returns
     -------
@@ -256,7 +274,7 @@ def current(workspace: Workspace, dataset_id: str) -> dict[str, Decision]:
         Per sample the decision with the greatest time (then number) among those not undone.
     """
     with workspace.reading() as connection:
-        return _standing(connection, dataset_id)
+        return _standing(connection, dataset_id, sample_key)
 
 
 def last_id(workspace: Workspace, dataset_id: str) -> int | None:
@@ -281,8 +299,15 @@ def superseded_by_others(workspace: Workspace, dataset_id: str, reviewer: str) -
     list of Superseded
         At most one per sample, in the order in which they were replaced.
     """
+    about = table.c.dataset_id == dataset_id
+    by_several = (
+        sa.select(table.c.sample_key)
+        .where(about, table.c.kind == _DECISION)
+        .group_by(table.c.sample_key)
+        .having(sa.func.min(table.c.reviewer) != sa.func.max(table.c.reviewer))
+    )
     with workspace.reading() as connection:
-        counting = _counting(connection, dataset_id)
+        counting = _counting(connection, dataset_id, table.c.sample_key.in_(by_several))
     standing = {decision.sample_key: decision for decision in counting}
     own = {d.sample_key: d for d in counting if d.reviewer == reviewer}
     replaced = [
@@ -297,21 +322,20 @@ def _standing(
     connection: sa.Connection, dataset_id: str, sample_key: str | None = None
 ) -> dict[str, Decision]:
     # In ascending order: the last one of a key stays.
-    return {d.sample_key: d for d in _counting(connection, dataset_id, sample_key)}
+    is_meant = sa.true() if sample_key is None else table.c.sample_key == sample_key
+    return {d.sample_key: d for d in _counting(connection, dataset_id, is_meant)}
 
 
 def _counting(
-    connection: sa.Connection, dataset_id: str, sample_key: str | None = None
+    connection: sa.Connection, dataset_id: str, is_meant: sa.ColumnElement[bool]
 ) -> list[Decision]:
     undone = table.alias("undone")
     is_undone = sa.exists().where(undone.c.undoes == table.c.id)
     query = (
         sa.select(table)
-        .where(table.c.dataset_id == dataset_id, table.c.kind == _DECISION, ~is_undone)
+        .where(table.c.dataset_id == dataset_id, table.c.kind == _DECISION, ~is_undone, is_meant)
         .order_by(table.c.decided_at, table.c.id)
     )
-    if sample_key is not None:
-        query = query.where(table.c.sample_key == sample_key)
     return [_decision(row) for row in connection.execute(query)]
 
 

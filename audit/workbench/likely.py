@@ -59,7 +59,7 @@ def _of_chunk(
 ) -> list[list[int]]:
     n_classes = dataset.n_classes
     # One column beyond the classes takes what unused places of a shortened table hold.
-    dense = np.zeros((len(positions), n_classes + 1), dtype=np.float32)
+    dense = np.zeros((len(positions), n_classes + 1), dtype=np.float64)
     is_known = np.zeros(len(positions), dtype=np.bool_)
     for row_of, table in tables:
         has_row = np.flatnonzero(row_of[positions] >= 0)
@@ -79,7 +79,7 @@ def _of_chunk(
     ]
 
 
-def _likeliest(dense: NDArray[np.float32]) -> NDArray[np.int64]:
+def _likeliest(dense: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the columns of the largest values of each row; of equal ones the first comes first."""
     samples = np.arange(len(dense))
     result = np.empty((len(dense), MOST), dtype=np.int64)

@@ -108,7 +108,7 @@ def page(
         method=ranking.scores.spec.name,
         total=len(positions),
         start=start,
-        items=tuple(_items(shelf, dataset, ranking, filters, shown, standing.decisions)),
+        items=tuple(_items(shelf, dataset, ranking, shown, cut=filters.cut)),
     )
 
 
@@ -118,7 +118,7 @@ def items(
     """Return what a queue says of certain samples, in the order that was asked."""
     ranking = suspects.ranked(shelf, dataset, filters.method)
     chosen = np.array(positions, dtype=np.int64)
-    return _items(shelf, dataset, ranking, filters, chosen, shelf.standing(dataset).decisions)
+    return _items(shelf, dataset, ranking, chosen, cut=filters.cut)
 
 
 def _ranking(shelf: Shelf, dataset: Dataset, filters: Filters, scores_id: str | None) -> Ranked:
@@ -142,12 +142,12 @@ def _items(
     shelf: Shelf,
     dataset: Dataset,
     ranking: Ranked,
-    filters: Filters,
     positions: NDArray[np.int64],
-    decisions: dict[str, Decision],
+    *,
+    cut: float | None,
 ) -> list[dict[str, Any]]:
-    scores = ranking.scores
-    is_flagged = suspects.flagged(ranking, filters.cut)[positions].tolist()
+    scores, decisions = ranking.scores, shelf.standing(dataset).decisions
+    is_flagged = suspects.flagged(ranking, cut)[positions].tolist()
     given = dataset.given_labels[positions].tolist()
     suggested = scores.suggested_label[positions].tolist()
     suspicion = scores.suspicion[positions].tolist()

@@ -30,6 +30,7 @@ OLDEST = timedelta(days=30)
 _LONGEST_KEY, _LONGEST_SHOWN = 4096, 512
 _MOST_SEQUENCE = 2**53
 _MOST_TOLD = 20
+_ID = re.compile(r"[0-9a-z]{1,64}", re.ASCII)
 _CLIENT = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
 
 _SHOWN_NUMBERS = ("position", "suspicion", "rank", "ms", "decided")
@@ -215,7 +216,7 @@ class _Reader:
             raise InputError("This is no decision.")
         values = cast("Mapping[str, object]", entry)
         client, sequence = _sender(values)
-        dataset = self._dataset(_text(values, "dataset", 64))
+        dataset = self._dataset(values.get("dataset"))
         key = _text(values, "key", _LONGEST_KEY)
         position = self._shelf.positions(dataset).get(key)
         if position is None:
@@ -251,7 +252,9 @@ class _Reader:
             raise InputError("Only decisions and undos can be sent.")
         return _Checked(index, dataset, act)
 
-    def _dataset(self, dataset_id: str) -> Dataset:
+    def _dataset(self, dataset_id: object) -> Dataset:
+        if not isinstance(dataset_id, str) or not _ID.fullmatch(dataset_id):
+            raise InputError("A decision needs the id of its dataset.")
         if dataset_id not in self._datasets:
             found = self._shelf.dataset(dataset_id)
             if found.id != dataset_id:

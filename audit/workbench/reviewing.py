@@ -75,7 +75,7 @@ def decide(
                 f"Sample {sample_key!r} has no given label to keep: relabel or exclude it."
             )
         label = given
-    before = decision_rows.current(workspace, dataset.id).get(sample_key)
+    before = decision_rows.current(workspace, dataset.id, sample_key).get(sample_key)
     stored = decision_rows.append(
         workspace,
         [
@@ -184,4 +184,4 @@ def evidence(workspace: Workspace, dataset: Dataset, sample_key: str) -> Mapping
 
 def standing(workspace: Workspace, dataset: Dataset, sample_key: str) -> Decision | None:
     """Return the decision that stands on a sample, or ``None`` while it is undecided."""
-    return decision_rows.current(workspace, dataset.id).get(sample_key)
+    return decision_rows.current(workspace, dataset.id, sample_key).get(sample_key)

@@ -101,6 +101,14 @@ class Logbook:
         with self._lock:
             return tuple(self._tally.counting.get(sample_key, ()))
 
+    def find(self, number: int) -> Decision | None:
+        """Return the decision of a number, taken back or not."""
+        with self._lock:
+            self._follow()
+            place = bisect.bisect_left(self._events, number, key=_number)
+            event = self._events[place] if place < len(self._events) else None
+        return event if isinstance(event, Decision) and event.id == number else None
+
     def superseded_by_others(self, reviewer: str) -> list[Superseded]:
         """Return a person's own last decisions that another person's later one replaced.
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from audit.datasets import images, presence, showable
 from audit.datasets.reader import SampleReader
-from audit.errors import InputError, SampleError
+from audit.errors import InputError
 from audit.records.dataset import Dataset, SourceKind
 from audit.workbench.shelf import Shelf
 
@@ -116,15 +116,23 @@ def sheet(
     Returns
     -------
     Encoded
-        PNG where all images or thumbnails are tiny, otherwise JPEG. Not complete where a thumbnail is a
-        placeholder.
+        PNG where all images or thumbnails are tiny, otherwise JPEG. Not complete where a thumbnail is
+        a placeholder.
     """
     side = min(max(side, SMALLEST_TILE), LARGEST_TILE)
     states = _states(dataset, positions)
     key = ("sheet", dataset.id, dataset.source.root, side, ground, tuple(positions), tuple(states))
+
+    def find(number: int) -> _Thumbnail | None:
+        try:
+            reader = _opened(shelf, dataset)
+            return _thumbnail(shelf, dataset, reader, (positions[number], *states[number]), side)
+        except InputError:
+            return None
+
     return shelf.pictures.find_or_make(
         key,
-        lambda: _sheet(shelf, dataset, positions, states, side, ground),
+        lambda: _sheet([find(number) for number in range(len(positions))], side, ground),
         lambda made: len(made.data) + 64 * len(positions) if made.is_complete else _NEVER_HELD,
     )
 
@@ -136,60 +144,44 @@ class _Thumbnail:
 
 
 def _sheet(
-    shelf: Shelf,
-    dataset: Dataset,
-    positions: Sequence[int],
-    states: list[tuple[int, int]],
-    side: int,
-    ground: tuple[int, int, int],
+    thumbnails: Sequence[_Thumbnail | None], side: int, ground: tuple[int, int, int]
 ) -> Encoded:
-    n_rows = -(-len(positions) // COLUMNS)
+    n_rows = -(-len(thumbnails) // COLUMNS)
     canvas = np.empty((n_rows * side, COLUMNS * side, 3), dtype=np.uint8)
     canvas[:] = ground
-    try:
-        reader = _opened(shelf, dataset)
-    except InputError:
-        reader = None
-    is_complete, is_tiny = True, True
-    for number, (position, state) in enumerate(zip(positions, states, strict=True)):
-        top, left = number // COLUMNS * side, number % COLUMNS * side
-        try:
-            if reader is None:
-                raise SampleError("The dataset's files are gone.")
-            thumbnail = _thumbnail(shelf, dataset, reader, position, state, side)
-        except InputError:
-            is_complete = False
-            canvas[top : top + side, left : left + side] = _placeholder(side, ground)
-            continue
-        is_tiny &= thumbnail.is_tiny
-        height, width = thumbnail.rgb.shape[:2]
-        top, left = top + (side - height) // 2, left + (side - width) // 2
-        canvas[top : top + height, left : left + width] = thumbnail.rgb
+    for number, thumbnail in enumerate(thumbnails):
+        rgb = _placeholder(side, ground) if thumbnail is None else thumbnail.rgb
+        height, width = rgb.shape[:2]
+        top = number // COLUMNS * side + (side - height) // 2
+        left = number % COLUMNS * side + (side - width) // 2
+        canvas[top : top + height, left : left + width] = rgb
     # Twofold thinned colour would bleed from one thumbnail into the next where blocks straddle them.
     thinning = 2 if side % 16 == 0 else 0
+    is_tiny = all(thumbnail is None or thumbnail.is_tiny for thumbnail in thumbnails)
     data = _png(canvas) if is_tiny else _jpeg(canvas, _SHEET_QUALITY, thinning)
-    return Encoded(data, showable.sniff(data), is_complete)
+    return Encoded(data, showable.sniff(data), is_complete=None not in thumbnails)
 
 
 def _thumbnail(
     shelf: Shelf,
     dataset: Dataset,
     reader: SampleReader,
-    position: int,
-    state: tuple[int, int],
+    sample: tuple[int, int, int],
     side: int,
 ) -> _Thumbnail:
+    """Return the thumbnail of a sample, given as its position and the state of its file."""
+    position = sample[0]
+
     def make() -> _Thumbnail:
         if dataset.source.kind is SourceKind.ARRAYS:
-            rgb = reader.read_rgb(position)
+            rgb = images.fit_within(reader.read_rgb(position), side)
         else:
             name = reader.name(position)
             rgb = images.open_within(reader.read_bytes(position), side, name=name)
-        rgb = images.fit_within(rgb, side)
         is_tiny = side <= _TINY_TILE or max(rgb.shape[:2]) < side
         return _Thumbnail(_enlarged(rgb, side), is_tiny)
 
-    key = ("thumbnail", dataset.id, dataset.source.root, position, state, side)
+    key = ("thumbnail", dataset.id, dataset.source.root, sample, side)
     return shelf.pictures.find_or_make(key, make, lambda made: made.rgb.nbytes + 256)
 
 
