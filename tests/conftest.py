@@ -34,6 +34,23 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say what each layer of the pages' tests took: scripts alone, routes alone, a real browser."""
+    spent = {"pages without a browser": 0.0, "routes": 0.0, "browser": 0.0}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if not isinstance(report, pytest.TestReport):
+                continue
+            folder = report.nodeid.split("/")[1]
+            if "browser" in report.keywords:
+                spent["browser"] += report.duration
+            elif folder in ("pages", "ui", "api"):
+                spent["routes" if folder == "api" else "pages without a browser"] += report.duration
+    if any(spent.values()):
+        told = ", ".join(f"{layer} {seconds:.0f} s" for layer, seconds in spent.items())
+        terminalreporter.write_line(f"Dashboard: {told}")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a command said and how it ended."""
