@@ -41,7 +41,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in reports:
             if not isinstance(report, pytest.TestReport):
                 continue
-            folder = report.nodeid.split("/")[1]
+            folder = [*report.nodeid.split("/"), ""][1]
             if "browser" in report.keywords:
                 spent["browser"] += report.duration
             elif folder in ("pages", "ui", "api"):
