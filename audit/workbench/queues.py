@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from audit.records.dataset import Dataset
 from audit.records.decision import Decision
 from audit.workbench import likely, suspects
 from audit.workbench.shelf import Shelf
-from audit.workbench.suspects import Filters, Ranked
+from audit.workbench.suspects import Filters, Ranked, State
 
 MOST = 200
 """Samples on one page."""
@@ -34,6 +34,9 @@ class Page:
         What ordered it.
     total
         Samples in the whole queue.
+    n_decided
+        Samples that were left out of a queue of undecided ones because they were decided before it
+        was opened; 0 for any other queue.
     start
         Place of the first item.
     items
@@ -45,6 +48,7 @@ class Page:
     scores_id: str
     method: str
     total: int
+    n_decided: int
     start: int
     items: tuple[dict[str, Any], ...]
 
@@ -56,6 +60,7 @@ class Page:
             "scores_id": self.scores_id,
             "method": self.method,
             "total": self.total,
+            "n_decided": self.n_decided,
             "start": self.start,
             "items": list(self.items),
         }
@@ -107,6 +112,7 @@ def page(
         scores_id=ranking.scores_id,
         method=ranking.scores.spec.name,
         total=len(positions),
+        n_decided=_n_decided(shelf, dataset, filters, ranking, as_of),
         start=start,
         items=tuple(_items(shelf, dataset, ranking, shown, cut=filters.cut)),
     )
@@ -136,6 +142,19 @@ def _positions(
         lambda: suspects.select(shelf, dataset, filters, as_of=as_of, ranking=ranking).positions,
         lambda positions: positions.nbytes + 256,
     )
+
+
+def _n_decided(
+    shelf: Shelf, dataset: Dataset, filters: Filters, ranking: Ranked, as_of: int
+) -> int:
+    whole = {State.UNDECIDED: State.ALL, State.TODO: State.FLAGGED}.get(filters.state)
+    if whole is None:
+        return 0
+    without = replace(filters, state=whole)
+    n_all, n_left = (
+        len(_positions(shelf, dataset, wanted, ranking, as_of)) for wanted in (without, filters)
+    )
+    return n_all - n_left
 
 
 def _items(

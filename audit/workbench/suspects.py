@@ -96,6 +96,12 @@ class Selection:
     n_undecided: int
 
 
+def methods(shelf: Shelf, dataset: Dataset) -> tuple[str, ...]:
+    """Return the methods that have scores on a dataset, the main ones first."""
+    latest = shelf.latest(dataset)
+    return tuple(name for name in catalog.names() if name in latest)
+
+
 def ranked(shelf: Shelf, dataset: Dataset, method: str | None = None) -> Ranked:
     """Return a dataset's samples as a method orders them.
 
