@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from audit.datasets import images, presence, showable
 from audit.datasets.reader import SampleReader
-from audit.errors import InputError
+from audit.errors import InputError, SampleError
 from audit.records.dataset import Dataset, SourceKind
 from audit.workbench.shelf import Shelf
 
@@ -67,9 +67,7 @@ def picture(shelf: Shelf, dataset: Dataset, position: int, side: int) -> Encoded
     Raises
     ------
     SampleError
-        If the image cannot be read or decoded; names its file.
-    InputError
-        If the dataset's files are gone.
+        If the image cannot be read or decoded, or all of the dataset's files are gone; says which.
     """
     side = min(max(side, SHORTEST), LONGEST)
     return _picture(shelf, dataset, _opened(shelf, dataset), position, side)
@@ -80,15 +78,12 @@ def pictures(
 ) -> tuple[bytes | None, ...]:
     """Return several samples as `picture` does, ``None`` for those that cannot be shown."""
     side = min(max(side, SHORTEST), LONGEST)
-    try:
-        reader = _opened(shelf, dataset)
-    except InputError:
-        return (None,) * len(positions)
     found: list[bytes | None] = []
     for position in positions:
         try:
+            reader = _opened(shelf, dataset)
             found.append(_picture(shelf, dataset, reader, position, side).data)
-        except InputError:
+        except SampleError:
             found.append(None)
     return tuple(found)
 
@@ -127,7 +122,7 @@ def sheet(
         try:
             reader = _opened(shelf, dataset)
             return _thumbnail(shelf, dataset, reader, (positions[number], *states[number]), side)
-        except InputError:
+        except SampleError:
             return None
 
     return shelf.pictures.find_or_make(
@@ -155,10 +150,8 @@ def _sheet(
         top = number // COLUMNS * side + (side - height) // 2
         left = number % COLUMNS * side + (side - width) // 2
         canvas[top : top + height, left : left + width] = rgb
-    # Twofold thinned colour would bleed from one thumbnail into the next where blocks straddle them.
-    thinning = 2 if side % 16 == 0 else 0
     is_tiny = all(thumbnail is None or thumbnail.is_tiny for thumbnail in thumbnails)
-    data = _png(canvas) if is_tiny else _jpeg(canvas, _SHEET_QUALITY, thinning)
+    data = _png(canvas) if is_tiny else _jpeg(canvas, _SHEET_QUALITY)
     return Encoded(data, showable.sniff(data), is_complete=None not in thumbnails)
 
 
@@ -219,7 +212,7 @@ def _picture(
 
 
 def _encoded(rgb: NDArray[np.uint8]) -> Encoded:
-    data = _png(rgb) if max(rgb.shape[:2]) <= _TINY else _jpeg(rgb, _PICTURE_QUALITY, 0)
+    data = _png(rgb) if max(rgb.shape[:2]) <= _TINY else _jpeg(rgb, _PICTURE_QUALITY)
     return Encoded(data, showable.sniff(data))
 
 
@@ -229,9 +222,10 @@ def _png(rgb: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _jpeg(rgb: NDArray[np.uint8], quality: int, thinning: int) -> bytes:
+def _jpeg(rgb: NDArray[np.uint8], quality: int) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(rgb).save(stream, "JPEG", quality=quality, subsampling=thinning)
+    # Thinned colour would bleed from one thumbnail of a sheet into the next.
+    Image.fromarray(rgb).save(stream, "JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
 
 
@@ -240,15 +234,18 @@ def _opened(shelf: Shelf, dataset: Dataset) -> SampleReader:
 
     Raises
     ------
-    InputError
-        If they are gone.
+    SampleError
+        If they are gone, or arrays are others than were imported.
     """
-    presence.check(dataset)
     is_arrays = dataset.source.kind is SourceKind.ARRAYS
     # Arrays that were written anew are opened anew: a map of a file that shrank ends the process.
     state = _state(dataset.source.root) if is_arrays else None
     key = ("reader", dataset.id, dataset.source.root, state)
-    return shelf.keep(key, lambda: SampleReader(dataset.source, dataset.paths))
+    try:
+        presence.check(dataset)
+        return shelf.keep(key, lambda: SampleReader(dataset.source, dataset.paths))
+    except InputError as error:
+        raise SampleError(str(error)) from error
 
 
 def _states(dataset: Dataset, positions: Sequence[int]) -> list[tuple[int, int]]:
