@@ -282,6 +282,16 @@ class Server:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Start the dashboard on a workspace; all of a test's servers are ended after it."""
+    yield from _serving()
+
+
+@pytest.fixture(scope="module")
+def serve_module() -> Iterator[Callable[..., Server]]:
+    """Start the dashboard as `serve` does, for all tests of a module."""
+    yield from _serving()
+
+
+def _serving() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def begin(workspace: Path, **environment: str) -> Server:
