@@ -1,5 +1,153 @@
-"""Ranking."""
+"""Ranking: suspects as a gallery, most suspicious first; filters, the cut, and where labels go astray."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 import streamlit as st
 
-st.title("Ranking")
+from audit.records.dataset import Dataset
+from audit.ui import (
+    confusion,
+    distribution,
+    filters,
+    gallery,
+    layout,
+    palette,
+    score_card,
+    session,
+    shell,
+)
+from audit.ui.texts import plain
+from audit.workbench import ranking_state, ranking_view, receiving, suspects
+from audit.workbench.ranking_view import View
+
+shelf = session.shelf()
+
+
+def receive(outbox: object) -> Mapping[str, Any]:
+    """Store what the gallery sends."""
+    now = datetime.now(UTC)
+    return receiving.receive(shelf, outbox, reviewer=session.reviewer(), now=now).to_json()
+
+
+def open_anew() -> None:
+    """Regard all decisions from here on; until then a list stays what it was."""
+    st.session_state.pop("ranking-as-of", None)
+
+
+def stop_unscored(dataset: Dataset) -> NoReturn:
+    """Say what to do before there is anything to rank."""
+    st.info(plain(ranking_state.unscored(shelf, dataset)))
+    st.page_link(shell.page_path("runs"), label="Go to Runs", icon=":material/arrow_forward:")
+    st.stop()
+
+
+def counts_in_words(view: View) -> str:
+    """Return how many samples the list holds."""
+    counts = view.counts
+    said = (
+        f"**{counts.n_shown:,}** of {counts.n_samples:,} samples, {counts.n_flagged:,} flagged, "
+        f"{counts.n_undecided:,} undecided."
+    )
+    if counts.n_unscored:
+        said += f" The last {counts.n_unscored:,} have no score."
+    return said
+
+
+layout.wide()
+heading = st.container(horizontal=True, vertical_alignment="bottom")
+heading.title("Ranking")
+bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+with bar, st.container(width=170):
+    dataset = session.choose_dataset()
+if dataset is None:
+    st.info("There is no dataset yet: import one, or look at the demo.")
+    st.page_link(
+        shell.page_path("datasets"), label="Go to Datasets", icon=":material/arrow_forward:"
+    )
+    st.stop()
+methods = suspects.methods(shelf, dataset)
+if not methods:
+    stop_unscored(dataset)
+filters.check_address(dataset, methods)
+with bar:
+    chosen = filters.draw(dataset, methods)
+    st.button("Clear filters", on_click=filters.clear, type="tertiary", icon=":material/close:")
+ranking = suspects.ranked(shelf, dataset, chosen.method)
+shown = ranking_view.distribution(shelf, ranking)
+belongs_to = (dataset.id, chosen.method)
+cut = None if shown is None else filters.cut(shown, belongs_to=belongs_to)
+chosen = replace(chosen, cut=cut)
+page = filters.page(belongs_to=(dataset.id, chosen))
+listed = st.session_state.get("ranking-as-of", (None, None))
+as_of = listed[1] if listed[0] == (dataset.id, chosen) else None
+view = ranking_view.look(shelf, dataset, chosen, ranking=ranking, as_of=as_of, page=page)
+st.session_state["ranking-as-of"] = (dataset.id, chosen), view.as_of
+if view.page != page:
+    filters.turn_to(view.page)
+
+with heading:
+    st.space("stretch")
+    score_card.draw(ranking.scores)
+    if st.button("Review these", type="primary", icon=":material/keyboard:"):
+        st.switch_page(shell.page_path("review"), query_params=filters.as_address(dataset, chosen))
+for sentence in filters.notes():
+    st.warning(sentence)
+for sentence in ranking_state.remarks(shelf, dataset, ranking):
+    st.caption(plain(sentence))
+
+left, right = st.columns([3, 1], gap="medium")
+with left:
+    line = st.container(horizontal=True, vertical_alignment="center")
+    with line:
+        st.markdown(counts_in_words(view), width="content")
+        if view.counts.n_moved:
+            words = f"Update list ({view.counts.n_moved:,} decided since)"
+            st.button(words, on_click=open_anew, type="tertiary", icon=":material/refresh:")
+        st.space("stretch")
+        filters.page_buttons(view.page, view.n_pages)
+    if not view.tiles:
+        st.info("No sample fits these filters: choose another state or class, or clear them.")
+    opened = gallery.draw(
+        gallery.Contents(
+            view=f"{ranking.scores_id} {chosen} {view.as_of} {view.page}",
+            dataset_id=dataset.id,
+            method=str(chosen.method),
+            scores_id=ranking.scores_id,
+            class_names=dataset.class_names,
+            tiles=view.tiles,
+            next_positions=view.next_positions,
+            next_page=f"Page {view.page + 1}" if view.page < view.n_pages else None,
+        ),
+        key="gallery",
+        on_outbox=receive,
+        on_turn=lambda: filters.turn_to(view.page + 1),
+    )
+with right, st.container(key="beside"):
+    if shown is not None:
+        line_at = shown.own_cut if cut is None else cut
+        st.plotly_chart(
+            distribution.figure(shown, line_at, palette.current()),
+            key="distribution",
+            config={"displayModeBar": False},
+            alt=distribution.alt(shown, line_at),
+        )
+        filters.cut_slider(shown, cut)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(plain(ranking_view.flags_in_words(ranking, shown, cut)), width="stretch")
+            if cut is not None:
+                st.button("Reset", on_click=filters.reset_cut, type="tertiary")
+    st.markdown("**Given → suggested**")
+    confusion.draw(
+        view.pairs,
+        dataset.class_names,
+        chosen=(chosen.cls, chosen.suggested),
+        key="confusion",
+        on_choose=filters.narrow,
+    )
+if opened is not None:
+    st.switch_page(
+        shell.page_path("sample"), query_params={"dataset": dataset.name, "sample": opened}
+    )

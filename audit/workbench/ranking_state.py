@@ -1,0 +1,72 @@
+"""Why there is no ranking yet, and what a reader of one should know: what runs, what is outdated."""
+
+from audit.detectors import catalog
+from audit.records.dataset import Dataset
+from audit.records.run import RunState
+from audit.store import jobs as job_rows
+from audit.store import runs as run_rows
+from audit.workbench.shelf import Shelf
+from audit.workbench.suspects import Ranked
+
+
+def unscored(shelf: Shelf, dataset: Dataset) -> str:
+    """Return what is known of a dataset without scores: a sentence and what to do next."""
+    busy = _busy(shelf, dataset)
+    if busy is not None:
+        return f"{busy} Its samples appear here once they are scored; Runs shows how far it is."
+    runs = run_rows.all(shelf.workspace, dataset.id)
+    if any(run.state is RunState.SEALED for run in runs):
+        return (
+            f"Dataset {dataset.name!r} has a finished run and no scores yet: score the run on Runs."
+        )
+    if runs:
+        return (
+            f"No run of dataset {dataset.name!r} has come to its end: resume one or start another "
+            "on Runs."
+        )
+    return f"Nothing has been trained on dataset {dataset.name!r} yet: start a run on Runs."
+
+
+def remarks(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> tuple[str, ...]:
+    """Return whole sentences about scores that something newer exists for, or will soon."""
+    said: list[str] = []
+    spec = ranking.scores.spec
+    entry = catalog.entry(spec.name)
+    if spec.version < entry.version:
+        said.append(
+            f"These scores were made with version {spec.version} of {spec.name}, and its formula is "
+            f"at version {entry.version} by now: score the run again on Runs."
+        )
+    runs = run_rows.all(shelf.workspace, dataset.id)
+    used = [run for run in runs if run.id in ranking.scores.run_ids]
+    newest = max((run.created_at for run in used), default=None)
+    later = [
+        run.name
+        for run in runs
+        if run.state is RunState.SEALED
+        and run.config.probe is entry.needs.probe
+        and newest is not None
+        and run.created_at > newest
+    ]
+    if later:
+        said.append(
+            f"Run {later[-1]!r} is newer and {spec.name} has not scored it yet: do so on Runs."
+        )
+    busy = _busy(shelf, dataset)
+    if busy is not None:
+        said.append(f"{busy} Until it ends, this page shows the scores that there are.")
+    return tuple(said)
+
+
+def _busy(shelf: Shelf, dataset: Dataset) -> str | None:
+    jobs = job_rows.under_way(shelf.workspace)
+    if not jobs:
+        return None
+    names = {run.id: run.name for run in run_rows.all(shelf.workspace, dataset.id)}
+    for job in jobs:
+        asked = job.arguments.get("requests", ()) if job.kind == "score" else ()
+        if any(run_id in names for request in asked for run_id in request["runs"]):
+            return f"Dataset {dataset.name!r} is being scored."
+        if job.run_id in names:
+            return f"Run {names[job.run_id]!r} is under way."
+    return None
