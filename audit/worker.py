@@ -121,6 +121,7 @@ class RowReport:
         self._job_id = job_id
         self._stop = stop
         self._next_write = 0.0
+        self._logged = ""
 
     def __call__(self, fraction: float, message: str) -> None:
         """Write progress if it is time to, and raise `StoppedError` if the job is to stop."""
@@ -131,6 +132,7 @@ class RowReport:
 
     def _write(self, fraction: float, message: str) -> None:
         now = datetime.now(UTC)
+        self._say(now, message)
         try:
             if jobs.report(self._workspace, self._job_id, fraction, message, now=now):
                 self._stop.is_set = True
@@ -139,6 +141,16 @@ class RowReport:
             # A busy database or a full disk costs a line of progress, not hours of work.
             _log(f"Progress of job {self._job_id} was not written: {error}\n")
             self._next_write = time.monotonic() + RETRY_SECONDS
+
+    def _say(self, now: datetime, message: str) -> None:
+        """Log what is new: every epoch, and of other work when it begins."""
+        new = message if message.startswith("epoch ") else message.translate(_NO_DIGITS)
+        if new != self._logged:
+            self._logged = new
+            _log(f"{now:%Y-%m-%d %H:%M:%S}Z {message}\n")
+
+
+_NO_DIGITS = str.maketrans("", "", "0123456789")
 
 
 def _take_lock(workspace: Workspace, job_id: str) -> HeldLock | None:
@@ -182,6 +194,7 @@ def _carry_out(
         error=error,
         message=message,
     )
+    _log(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {message}\n")
 
 
 def _ask_for_what_follows(workspace: Workspace, job: Job) -> None:

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from audit.errors import AuditError
 from audit.records.dataset import Dataset
 from audit.store import datasets as dataset_rows
-from audit.workbench import places, serving
+from audit.workbench import places, serving, watching
 from audit.workbench.shelf import Shelf
 
 
@@ -28,6 +29,24 @@ def sidebar() -> None:
             help="Decisions are recorded under this name.",
             persist_state="session",
         )
+        _jobs_under_way()
+
+
+def _jobs_under_way() -> None:
+    """Draw one line while jobs wait or run; it looks every five seconds then, and never otherwise."""
+    is_busy = watching.indicator(shelf()) is not None
+    st.fragment(_indicator, run_every=5.0 if is_busy else None)(was_busy=is_busy)
+
+
+def _indicator(*, was_busy: bool) -> None:
+    try:
+        words = watching.indicator(shelf())
+    except AuditError:
+        return  # the page says it in full; this line only tells of work
+    if words is not None:
+        st.caption(f":material/progress_activity: {words}")
+    elif was_busy:
+        st.rerun()  # what ended may be what the page waits for, and nobody needs to look again
 
 
 def choose_dataset() -> Dataset | None:
@@ -41,9 +60,22 @@ def choose_dataset() -> Dataset | None:
     names = [summary.name for summary in dataset_rows.all(shelf().workspace)]
     if not names:
         return None
-    # The address may name an id, or a dataset that is gone.
+    # The address may name an id, or a dataset that is gone; without one the last choice stays.
     asked = st.query_params.get("dataset")
-    if asked is not None and asked not in names:
-        st.query_params["dataset"] = shelf().dataset(asked).name
-    name = st.selectbox("Dataset", names, key="dataset", bind="query-params")
+    if asked is None:
+        held = st.session_state.get("dataset-held")
+        name = held if held in names else names[0]
+    else:
+        name = asked if asked in names else shelf().dataset(asked).name
+    # Not bound to the address: Streamlit refuses to write a bound key, in `st.switch_page` too.
+    st.session_state["dataset"] = name
+    if asked != name:
+        st.query_params["dataset"] = name
+    st.session_state["dataset-held"] = st.selectbox(
+        "Dataset", names, key="dataset", on_change=_write_address
+    )
     return shelf().dataset(name)
+
+
+def _write_address() -> None:
+    st.query_params["dataset"] = st.session_state["dataset"]

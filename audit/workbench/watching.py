@@ -120,6 +120,8 @@ class Standing:
         ``None`` unless it runs and can be told.
     error
         The sentence that a failed or lost run ended with.
+    took
+        How long the last worker of a run took that is over, in words.
     """
 
     run: Run
@@ -129,6 +131,7 @@ class Standing:
     curves: Sequence[Mapping[str, float]]
     seconds_left: float | None = None
     error: str | None = None
+    took: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +225,7 @@ def standing(shelf: Shelf, found: Survey, run: Run, job: Job | None) -> Standing
     elif job is None or run.state is RunState.QUEUED:
         sentence = waits_for(found, job) if job is not None else "It waits for a worker."
     elif run.state is RunState.RUNNING or not job.is_over:
-        sentence = job.message
+        sentence = _spaced(job.message)
         left = _time_left(run, job, curves)
     else:
         kept = len(curves)
@@ -236,6 +239,7 @@ def standing(shelf: Shelf, found: Survey, run: Run, job: Job | None) -> Standing
         curves=curves,
         seconds_left=left,
         error=error,
+        took=_took(job),
     )
 
 
@@ -366,10 +370,14 @@ def indicator(shelf: Shelf) -> str | None:
     parts: list[str] = []
     if running:
         done = sum(job.fraction for job in running) / len(running)
-        parts += [f"{_jobs(len(running))} running", f"{done:.0%}".replace("%", " %")]
+        parts += [f"{_jobs(len(running))} running", _spaced(f"{done:.0%}")]
     if n_waiting:
         parts.append(f"{n_waiting} waiting" if running else f"{_jobs(n_waiting)} waiting")
     return " · ".join(parts) or None
+
+
+def _spaced(words: str) -> str:
+    return words.replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _jobs(count: int) -> str:
@@ -387,11 +395,17 @@ def _scored_runs(job: Job) -> set[str]:
     return {str(r) for request in job.arguments.get("requests", ()) for r in request["runs"]}
 
 
+def _took(job: Job | None) -> str:
+    if job is None or job.started_at is None or job.finished_at is None:
+        return ""
+    return f"in {estimating.in_words((job.finished_at - job.started_at).total_seconds())}"
+
+
 def _sealed(run: Run, curves: Sequence[Mapping[str, float]]) -> str:
-    words = f"sealed after {run.config.epochs} epochs"
+    words = f"{run.config.epochs} {'epoch' if run.config.epochs == 1 else 'epochs'}"
     if curves and "accuracy" in curves[-1]:
         words += f" · loss {curves[-1]['loss']:.3f} · accuracy {curves[-1]['accuracy']:.0%}"
-    return words
+    return _spaced(words)
 
 
 def _time_left(run: Run, job: Job, curves: Sequence[Mapping[str, float]]) -> float | None:
