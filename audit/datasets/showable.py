@@ -59,11 +59,11 @@ def media_type(data: bytes, side: int) -> str | None:
 
 
 def sniff(data: bytes) -> str:
-    """Return the media type of an encoded JPEG, PNG or WebP.
+    r"""Return the media type of an encoded JPEG, PNG or WebP.
 
     Examples
     --------
-    >>> sniff(b"\\xff\\xd8\\xff")
+    >>> sniff(b"\xff\xd8\xff")
     'image/jpeg'
     """
     if data.startswith(_PNG):

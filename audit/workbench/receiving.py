@@ -4,7 +4,6 @@ A browser keeps what it sends until it is acknowledged or refused, and sends it 
 here may come twice, late, or broken, and nothing that comes may hinder what comes with it.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -318,7 +317,7 @@ def _sender(values: Mapping[str, object]) -> tuple[str, int]:
     client, sequence = values.get("client"), values.get("seq")
     if not isinstance(client, str) or not _CLIENT.fullmatch(client):
         raise InputError("A decision needs the id of its sender.")
-    if not _is_whole(sequence) or not 0 <= cast("int", sequence) < _MOST_SEQUENCE:
+    if not _is_sequence(sequence):
         raise InputError("A decision needs the running number of its sender.")
     return client, cast("int", sequence)
 
@@ -327,7 +326,7 @@ def _of(value: object) -> int | tuple[str, int]:
     if isinstance(value, Mapping):
         values = cast("Mapping[str, object]", value)
         number = values.get("id")
-        if _is_whole(number) and 0 < cast("int", number) < _MOST_SEQUENCE:
+        if _is_sequence(number):
             return cast("int", number)
         if "client" in values:
             return _sender(values)
@@ -359,7 +358,8 @@ def _shown(value: object) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in _SHOWN_NUMBERS:
         number = values.get(name)
-        if isinstance(number, int | float) and not isinstance(number, bool) and _is_sane(number):
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if is_number and abs(cast("float", number)) < _MOST_SEQUENCE:  # false for NaN
             found[name] = number
     for name in _SHOWN_TEXTS:
         text = values.get(name)
@@ -368,16 +368,12 @@ def _shown(value: object) -> dict[str, object]:
     return found
 
 
-def _is_sane(number: float) -> bool:
-    return math.isfinite(number) and abs(number) < _MOST_SEQUENCE
-
-
 def _is_storable(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_SEQUENCE
 
 
 def _given(dataset: Dataset, position: int) -> str | None:
@@ -390,7 +386,7 @@ def _refused(index: int, entry: object, error: AuditError) -> Refused:
     client, sequence = values.get("client"), values.get("seq")
     return Refused(
         client=client[:64] if isinstance(client, str) else None,
-        sequence=cast("int", sequence) if _is_whole(sequence) else None,
+        sequence=cast("int", sequence) if _is_sequence(sequence) else None,
         index=index,
         reason=str(error),
     )
