@@ -4,38 +4,33 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from audit.errors import AuditError
-from audit.ui import session
+from audit.ui import brand, session, texts
 from audit.workbench import serving
 
-_PAGES = {
-    "Prepare": (
-        ("prepare/overview.py", "Overview", "", True),
-        ("prepare/datasets.py", "Datasets", "datasets", False),
-        ("prepare/runs.py", "Runs", "runs", False),
-    ),
-    "Find": (
-        ("find/ranking.py", "Ranking", "ranking", False),
-        ("find/sample.py", "Sample", "sample", False),
-    ),
-    "Decide": (
-        ("decide/review.py", "Review", "review", False),
-        ("decide/history.py", "History", "history", False),
-    ),
-    "Deliver": (("deliver/export.py", "Export", "export", False),),
-}
-"""Group → file, title, address, whether it is the first page."""
+_PAGES = (
+    ("prepare/overview.py", "Overview", ""),
+    ("prepare/datasets.py", "Datasets", "datasets"),
+    ("prepare/runs.py", "Runs", "runs"),
+    ("find/ranking.py", "Ranking", "ranking"),
+    ("find/sample.py", "Sample", "sample"),
+    ("decide/review.py", "Review", "review"),
+    ("decide/history.py", "History", "history"),
+    ("deliver/export.py", "Export", "export"),
+)
+"""File, title, address; in the order of the work.
+
+Streamlit's groups of pages are lists that hold no list items, which screen readers stumble over; an
+icon given to a page is also asked for outside, as the tab's icon. `brand` draws the icons.
+"""
 
 
-def pages() -> dict[str, list[Page]]:
-    """Return the pages by group, in the order of the work."""
+def pages() -> list[Page]:
+    """Return the pages in the order of the work; the first is shown where no page is named."""
     folder = serving.app_folder() / "pages"
-    return {
-        group: [
-            st.Page(folder / file, title=title, url_path=address or None, default=is_first)
-            for file, title, address, is_first in entries
-        ]
-        for group, entries in _PAGES.items()
-    }
+    return [
+        st.Page(folder / file, title=title, url_path=address or None, default=not address)
+        for file, title, address in _PAGES
+    ]
 
 
 def page_path(address: str) -> str:
@@ -46,18 +41,20 @@ def page_path(address: str) -> str:
     address
         ``""`` (overview), ``"datasets"``, ``"runs"``, ``"ranking"``, ….
     """
-    for entries in _PAGES.values():
-        for file, _, known, _ in entries:
-            if known == address:
-                return str(serving.app_folder() / "pages" / file)
+    for file, _, known in _PAGES:
+        if known == address:
+            return str(serving.app_folder() / "pages" / file)
     raise AssertionError(f"no page at {address!r}")
 
 
 def draw(page: Page) -> None:
     """Draw the sidebar and the page; what a page refuses becomes a sentence."""
-    st.set_page_config(page_title=f"{page.title} · labeltrace", page_icon="🔎", layout="wide")
+    st.set_page_config(
+        page_title=f"{page.title} · labeltrace", page_icon=str(brand.MARK), layout="wide"
+    )
+    brand.draw()
     try:
         session.sidebar()
         page.run()
     except AuditError as error:
-        st.error(str(error))
+        st.error(texts.plain(str(error)))
