@@ -14,12 +14,14 @@ from audit.records import preset as presets
 from audit.records.dataset import SPLITS, Dataset, Split
 from audit.records.preset import Preset
 from audit.records.run import Augmentation, Precision, Probe
+from audit.store import datasets as dataset_rows
 from audit.ui import palette, session, shell
 from audit.ui.texts import plain
 from audit.workbench import estimating, launching, machine
 from audit.workbench.launching import Plan
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
+from audit.workbench.wording import on_the_page
 
 _FORM = "runs_form_id"
 
@@ -67,13 +69,15 @@ _PRECISIONS = {
 
 def draw(shelf: Shelf) -> Dataset | None:
     """Draw the form and what it stands for; return the chosen dataset, ``None`` where there is none."""
+    if not dataset_rows.all(shelf.workspace):
+        _nothing_to_train_on()
+        return None
     with st.container(border=True, key="new_run"):
         st.subheader("New run")
         left, right = st.columns([3, 2], gap="large")
         with left:
             dataset = session.choose_dataset()
-            if dataset is None:
-                return None
+            assert dataset is not None, "there is one to choose"
             look = _LOOKS[_ask_look()]
             wishes = _ask_wishes(shelf, dataset, look)
         with right, st.spinner("Looking at the images and this machine…"):
@@ -81,6 +85,17 @@ def draw(shelf: Shelf) -> Dataset | None:
             _summary(planned)
             _start(shelf, planned, look, wishes)
     return dataset
+
+
+def _nothing_to_train_on() -> None:
+    with st.container(border=True, key="no_dataset"):
+        st.subheader("Nothing to train on yet")
+        st.markdown(
+            "A run needs a dataset. Import a folder of class folders, a table or an array file; "
+            "nothing is copied or changed."
+        )
+        if st.button("Import a dataset", type="primary", icon=":material/add:"):
+            st.switch_page(shell.page_path("datasets"))
 
 
 def _ask_look() -> str:
@@ -309,7 +324,7 @@ def _start(shelf: Shelf, planned: Plan, look: _Look, wishes: Wishes) -> None:
     try:
         started = launching.start(shelf, planned.dataset, look.methods, wishes, form_id=form_id)
     except AuditError as error:
-        st.error(plain(str(error)))
+        st.error(plain(on_the_page(str(error))))
         return
     st.session_state[_FORM] = secrets.token_hex(8)
     names = ", ".join(run.name for run in started)

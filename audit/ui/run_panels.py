@@ -15,6 +15,7 @@ from audit.ui.texts import plain
 from audit.workbench import datasets, estimating, launching, vitals, watching
 from audit.workbench.shelf import Shelf
 from audit.workbench.watching import Launch, Standing, Survey
+from audit.workbench.wording import on_the_page
 
 _POLL_SECONDS = 1.0
 _NOTICE = "runs_notice"
@@ -143,7 +144,7 @@ def _act(verb: Callable[..., None], *arguments: object) -> None:
     try:
         verb(*arguments)
     except AuditError as error:
-        st.session_state[_NOTICE] = str(error)
+        st.session_state[_NOTICE] = on_the_page(str(error))
 
 
 def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:

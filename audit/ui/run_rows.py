@@ -65,7 +65,9 @@ def _run(standing: Standing, colours: Palette) -> str:
         f'style="color:{_colour(state, colours)}">{escape(state)}</span>'
     )
     error = f'<div class="lt-error">{escape(standing.error)}</div>' if standing.error else ""
-    is_far = run.state in (RunState.RUNNING, RunState.CANCELLED, RunState.FAILED, RunState.LOST)
+    is_far = run.state is RunState.RUNNING or (
+        standing.fraction > 0 and run.state not in (RunState.QUEUED, RunState.SEALED)
+    )
     took = f'<div class="lt-took">{escape(standing.took)}</div>'
     far = _far(standing.fraction, f"Progress of {run.name}", left) if is_far else took
     return _line(chip, run.name, standing.sentence, error, far)

@@ -25,17 +25,9 @@ from audit.workbench.estimating import Amount, Estimate
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
 from audit.workbench.watching import Launch
+from audit.workbench.wording import on_the_page
 
 _starting = threading.Lock()
-
-_IN_THE_FORM = {
-    "choose --preset features": "choose the preset “features”, or leave the weights out",
-    "use --image-size": "use an image size of",
-    "name a device with --device cpu": "choose the device “cpu”",
-    "--weights are": "Weights are",
-    "check --weights": "check the path",
-}
-"""What the terminal calls things → what the form calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +122,7 @@ def plan(shelf: Shelf, dataset: Dataset, methods: Sequence[str], wishes: Wishes)
             _part(shelf, dataset, probe, names, wishes) for probe in scoring.needed_probes(names)
         )
     except AuditError as error:
-        return Plan(dataset=dataset, problem=in_the_form(str(error)))
+        return Plan(dataset=dataset, problem=on_the_page(str(error)))
     drawn = Plan(dataset=dataset, parts=parts)
     if drawn.is_under_way:
         return drawn
@@ -240,19 +232,6 @@ def use(shelf: Shelf, planned: Plan) -> bool:
     if wanted:
         scoring.start(shelf.workspace, wanted)
     return bool(wanted)
-
-
-def in_the_form(sentence: str) -> str:
-    """Return a sentence of the terminal in the words of the form.
-
-    Examples
-    --------
-    >>> in_the_form("--weights are for a frozen backbone.")
-    'Weights are for a frozen backbone.'
-    """
-    for terminal, form in _IN_THE_FORM.items():
-        sentence = sentence.replace(terminal, form)
-    return sentence
 
 
 def weights_folder() -> Path:

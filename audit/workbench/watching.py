@@ -24,6 +24,7 @@ from audit.store import scores as score_rows
 from audit.store.run_jobs import RESUMABLE
 from audit.workbench import estimating, runs
 from audit.workbench.shelf import Shelf
+from audit.workbench.wording import on_the_page
 
 _REFRESH_SECONDS = 2.0
 """Dead workers are looked for at most so often, however many tabs are open."""
@@ -229,7 +230,8 @@ def standing(shelf: Shelf, found: Survey, run: Run, job: Job | None) -> Standing
         left = _time_left(run, job, curves)
     else:
         kept = len(curves)
-        sentence = f"{job.message}; {kept} whole {'epoch is' if kept == 1 else 'epochs are'} kept"
+        are_kept = f"; {kept} whole {'epoch is' if kept == 1 else 'epochs are'} kept"
+        sentence = job.message + (are_kept if kept else "")
     error = run_rows.error(shelf.workspace, run.id) if run.state in RESUMABLE else None
     return Standing(
         run=run,
@@ -238,7 +240,7 @@ def standing(shelf: Shelf, found: Survey, run: Run, job: Job | None) -> Standing
         fraction=fraction,
         curves=curves,
         seconds_left=left,
-        error=error,
+        error=None if error is None else on_the_page(error),
         took=_took(job),
     )
 

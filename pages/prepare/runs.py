@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from audit.ui import run_form, run_panels, session, shell
+from audit.ui import run_form, run_panels, session
 
 st.title("Runs")
 st.caption(
@@ -12,8 +12,5 @@ st.caption(
 shelf = session.shelf()
 run_panels.watch(shelf)
 dataset = run_form.draw(shelf)
-if dataset is None:
-    st.markdown("There is no dataset yet, and a run needs one.")
-    st.page_link(shell.page_path("datasets"), label="Import a dataset", icon=":material/add:")
-    st.stop()
-run_panels.history(shelf, dataset.id)
+if dataset is not None:
+    run_panels.history(shelf, dataset.id)

@@ -1,0 +1,34 @@
+"""Sentences of the terminal in the words of the pages: fields and buttons instead of flags."""
+
+import re
+
+_REPLACED: tuple[tuple[str, str], ...] = (
+    (r"choose --preset features", "choose the preset “features”, or leave the weights out"),
+    (r"use (a smaller )?--image-size( \d+)?( or more)?", r"use \1an image size\2\3"),
+    (r"a smaller an image size", "a smaller image size"),
+    (r"an image size( \d+)", r"an image size of\1"),
+    (r"another --(architecture|device)", r"another \1"),
+    (r"name a device with --device cpu", "choose the device “cpu”"),
+    (r"--weights are", "Weights are"),
+    (r"check --weights", "check the path"),
+    (r"no --weights FILE was given", "no weights file was named"),
+    (r"train with --probe none", "look for a ranking instead"),
+    (r"continue it with 'labeltrace resume \w+'", "resume it"),
+)
+
+
+def on_the_page(sentence: str) -> str:
+    """Return a sentence that names flags and commands in the words of the pages.
+
+    Examples
+    --------
+    >>> on_the_page("--weights are for a frozen backbone.")
+    'Weights are for a frozen backbone.'
+    >>> on_the_page("The worker ended; continue it with 'labeltrace resume 1rr7bsv5ng0e'.")
+    'The worker ended; resume it.'
+    >>> on_the_page("Memory ran out; use a smaller --image-size or another --device.")
+    'Memory ran out; use a smaller image size or another device.'
+    """
+    for pattern, words in _REPLACED:
+        sentence = re.sub(pattern, words, sentence)
+    return sentence
