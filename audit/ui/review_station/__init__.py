@@ -5,6 +5,7 @@ acknowledged; what passes through Streamlit is the outbox in one direction and w
 other. So nobody waits for a rerun, and a batch that comes twice is stored once.
 """
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +19,12 @@ from audit.store import datasets as dataset_rows
 from audit.ui import session
 from audit.workbench import receiving
 from audit.workbench.receiving import Conflict
+from audit.workbench.shelf import Shelf
 
 _HERE = Path(__file__).resolve().parent
 _KEY = "review-station"
 _ANSWER = "review-station-answer"
+_LONGEST_NAME = 200
 
 _mount = component(
     "labeltrace_review_station",
@@ -71,18 +74,50 @@ def _take(outbox: object) -> bool:
     nonce = batch.get("nonce")
     if nonce == (st.session_state.get(_ANSWER) or {}).get("nonce"):
         return False
-    received = receiving.receive(
-        session.shelf(), batch, reviewer=session.reviewer(), now=datetime.now(UTC)
-    )
     st.session_state[_ANSWER] = {
         "nonce": nonce if isinstance(nonce, str) else None,
-        **received.to_json(),
-        "conflicts": [
-            {"id": f"{conflict.own.id}-{conflict.other.id}", "sentence": sentence(conflict)}
-            for conflict in received.conflicts
-        ],
+        **answer(batch.get("entries"), session.shelf(), session.reviewer()),
     }
     return True
+
+
+def answer(entries: object, shelf: Shelf, reviewer: str) -> dict[str, Any]:
+    """Store what a browser sends and return what became of it, as the station reads it.
+
+    Parameters
+    ----------
+    entries
+        From the browser. Each counts for the person whose name stood beside the station when it was
+        made, which may be long ago: a reload forgets the name, the outbox does not.
+    shelf
+        Of the workspace.
+    reviewer
+        Who decides where an entry does not say.
+    """
+    together: dict[str, Any] = {"acks": {}, "refused": [], "conflicts": [], "problem": None}
+    listed = cast("list[object]", entries) if isinstance(entries, list) else []
+    first = 0
+    for name, group in itertools.groupby(listed, lambda entry: _reviewer(entry) or reviewer):
+        part = list(group)
+        received = receiving.receive(shelf, part, reviewer=name, now=datetime.now(UTC))
+        said = received.to_json()
+        for client, sequences in said["acks"].items():
+            together["acks"].setdefault(client, []).extend(sequences)
+        together["refused"] += [
+            refused | {"index": first + refused["index"]} for refused in said["refused"]
+        ]
+        together["conflicts"] += [
+            {"id": f"{conflict.own.id}-{conflict.other.id}", "sentence": sentence(conflict)}
+            for conflict in received.conflicts
+        ]
+        together["problem"] = said["problem"] or together["problem"]
+        first += len(part)
+    return together
+
+
+def _reviewer(entry: object) -> str:
+    name = cast("dict[str, object]", entry).get("reviewer") if isinstance(entry, dict) else None
+    return name.strip() if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
 
 
 def sentence(conflict: Conflict) -> str:

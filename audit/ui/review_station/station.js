@@ -622,13 +622,15 @@ class Pictures {
 
 // Calls back once the frame that is being made now has been painted: the message is handled after the
 // style, layout and paint of the frame that the animation callback belongs to.
-const painting = new MessageChannel();
-const painted = [];
-painting.port1.onmessage = () => painted.splice(0).forEach((call) => call());
+let frames = null;
 function afterPaint(call) {
+  if (!frames) {
+    frames = { channel: new MessageChannel(), calls: [] };
+    frames.channel.port1.onmessage = () => frames.calls.splice(0).forEach((done) => done());
+  }
   requestAnimationFrame(() => {
-    painted.push(call);
-    painting.port2.postMessage(null);
+    frames.calls.push(call);
+    frames.channel.port2.postMessage(null);
   });
 }
 
@@ -751,9 +753,13 @@ class Station {
   update(data, setStateValue) {
     this.emit = (value) => setStateValue("outbox", value);
     this.data = data;
+    this.root.dataset.reviewer = data.reviewer;
     this.root.dataset.theme = this.#isDark() ? "dark" : "light";
     const list = JSON.stringify([data.dataset.id, data.query]);
     if (list !== this.list) {
+      // Whoever has just chosen a filter wants to decide now: keys must not go to the choice.
+      const chosen = this.list && document.activeElement;
+      if (chosen && chosen.closest('[data-testid="stSelectbox"]')) chosen.blur();
       this.list = list;
       this.#open();
     }
@@ -864,7 +870,8 @@ class Station {
   }
 
   #record(act) {
-    const entry = this.outbox.add({ ...act, dataset: this.data.dataset.id, at: new Date().toISOString() });
+    const { dataset, reviewer } = this.data;
+    const entry = this.outbox.add({ ...act, dataset: dataset.id, reviewer, at: new Date().toISOString() });
     this.log.push(entry);
     this.#lay(entry);
     return entry;
@@ -980,7 +987,7 @@ class Station {
     this.#list(item);
     this.keep.disabled = given === null;
     this.accept.disabled = suggested === null;
-    say(this.acceptWord, suggested ?? "Accept");
+    say(this.acceptWord, suggested ? `→ ${suggested}` : "Accept");
     this.accept.setAttribute("aria-label", suggested ? `Accept ${suggested}` : "Accept: no suggestion");
     this.back.disabled = this.cursor === 0;
     this.#standing(item);
