@@ -1,7 +1,7 @@
 """Datasets: look at what an import would store, store it, delete it, follow a moved root."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,9 +113,23 @@ def check_name(name: str) -> str:
 
 
 def relocate(
-    workspace: Workspace, reference: str, new_root: Path, report: Report = silent
+    workspace: Workspace,
+    reference: str,
+    new_root: Path,
+    report: Report = silent,
+    *,
+    check: Callable[[ImportPlan], None] | None = None,
 ) -> Dataset:
     """Point a dataset to where its files lie now, after checking that they are the same.
+
+    Parameters
+    ----------
+    workspace, reference, new_root
+        Which dataset, and where its files lie.
+    report
+        Is told how many files were looked at; may stop the work.
+    check
+        Looks at what was found before anything is stored; what it raises stops the work.
 
     Raises
     ------
@@ -124,6 +138,8 @@ def relocate(
     """
     dataset = dataset_rows.find(workspace, reference)
     again = sources.replan(dataset.source, new_root.expanduser(), report)
+    if check is not None:
+        check(again)
     if again.fingerprint != dataset.fingerprint:
         raise RefusedError(
             f"{str(new_root)!r} is not the data of {dataset.name!r}: {what_differs(dataset, again)}."

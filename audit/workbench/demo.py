@@ -15,6 +15,9 @@ from audit.records.scores import Scores
 from audit.store import datasets as dataset_rows
 from audit.store.workspace import Workspace
 from audit.workbench import datasets as dataset_verbs
+from audit.workbench import launching
+from audit.workbench.settling import Wishes
+from audit.workbench.shelf import Shelf
 
 NAME = "digits"
 N_PLANTED = 144
@@ -81,15 +84,17 @@ def arrays() -> Mapping[str, np.ndarray]:
     }
 
 
-def dataset(workspace: Workspace, folder: Path) -> Dataset:
-    """Return the demo's dataset in its workspace, made at the first call.
+def dataset(workspace: Workspace, folder: Path, *, name: str | None = NAME) -> Dataset:
+    """Return the demo's dataset in a workspace, made at the first call.
 
     Parameters
     ----------
     workspace
-        The demo's own.
+        The demo's own, or the one that people work in.
     folder
         Where the scans are written, as ``digits.npz``.
+    name
+        ``None`` takes the first of ``digits``, ``digits-2``, … that is free.
     """
     path = folder / f"{NAME}.npz"
     if not path.exists():
@@ -97,7 +102,19 @@ def dataset(workspace: Workspace, folder: Path) -> Dataset:
         np.savez(partial, allow_pickle=False, **arrays())
         partial.replace(path)
     planned = sources.plan(path)
-    found, _ = dataset_verbs.add(workspace, planned, NAME)
+    found, _ = dataset_verbs.add(workspace, planned, name)
+    return found
+
+
+def begin(shelf: Shelf) -> Dataset:
+    """Import the demo's data into the workspace that people work in, and let a worker train and score.
+
+    Begun twice it is the same demo: nothing is imported or trained a second time.
+    """
+    workspace = shelf.workspace
+    found = dataset(workspace, workspace.path, name=None)
+    wishes = Wishes(preset="quick", device="cpu")
+    launching.start(shelf, found, (METHOD,), wishes, form_id=f"demo-{found.id}")
     return found
 
 

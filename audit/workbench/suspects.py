@@ -166,7 +166,11 @@ def flagged(ranking: Ranked, cut: float | None = None) -> NDArray[np.bool_]:
         In the quantity's unit; samples on the suspect side of it, and on it, are flagged. ``None``
         gives the method's own flags, all false for a method without a cut.
     """
-    scores = ranking.scores
+    return flagged_by(ranking.scores, cut)
+
+
+def flagged_by(scores: Scores, cut: float | None = None) -> NDArray[np.bool_]:
+    """Return which samples some scores flag, (N,) bool; as `flagged`, without an order."""
     if cut is None:
         if scores.flagged is None:
             return np.zeros(len(scores.quantity), dtype=np.bool_)
