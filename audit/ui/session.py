@@ -1,5 +1,7 @@
 """What every page asks first: the shelf, who is deciding, which dataset is meant."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from audit.errors import AuditError
@@ -49,8 +51,13 @@ def _indicator(*, was_busy: bool) -> None:
         st.rerun()  # what ended may be what the page waits for, and nobody needs to look again
 
 
-def choose_dataset() -> Dataset | None:
+def choose_dataset(*, on_change: Callable[[], None] | None = None) -> Dataset | None:
     """Draw the choice of a dataset, kept in the address as ``dataset=``, and return the chosen one.
+
+    Parameters
+    ----------
+    on_change
+        Called when somebody chose another one here: what the address says of the one before is void.
 
     Returns
     -------
@@ -72,10 +79,12 @@ def choose_dataset() -> Dataset | None:
     if asked != name:
         st.query_params["dataset"] = name
     st.session_state["dataset-held"] = st.selectbox(
-        "Dataset", names, key="dataset", on_change=_write_address
+        "Dataset", names, key="dataset", on_change=_write_address, args=(on_change,)
     )
     return shelf().dataset(name)
 
 
-def _write_address() -> None:
+def _write_address(on_change: Callable[[], None] | None) -> None:
     st.query_params["dataset"] = st.session_state["dataset"]
+    if on_change is not None:
+        on_change()
