@@ -287,7 +287,7 @@ def log_csv(shelf: Shelf, dataset: Dataset) -> bytes:
     log = decision_rows.log(shelf.workspace, dataset.id)
     states = {told.decision.id: state(told) for told in histories.tell(log)}
     text = io.StringIO(newline="")
-    writer = csv.DictWriter[str](text, LOG_COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, list[str](LOG_COLUMNS), restval="", lineterminator="\n")
     writer.writeheader()
     for event in log:
         when = to_iso(event.decided_at)
@@ -415,4 +415,5 @@ def _number(value: object) -> float | None:
 
 def _rank(value: object) -> int | None:
     number = _number(value)
-    return int(number) if number is not None and number >= 1 and number.is_integer() else None
+    is_rank = number is not None and 1 <= number < 2**53 and number.is_integer()
+    return int(number or 0) if is_rank else None
