@@ -1,0 +1,252 @@
+"""The Runs page: every state in words, and real trainings that outlive tabs and servers."""
+
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from audit.jobs import queue
+from audit.records.job import JobState
+from audit.store import jobs, runs
+from audit.store.workspace import Workspace
+from audit.ui import MAIN_SCRIPT, shell
+from audit.workbench import datasets, launching, settling
+from audit.workbench import runs as run_verbs
+from audit.workbench.datasets import SourceOptions
+from audit.workbench.settling import Wishes
+from audit.workbench.shelf import Shelf
+
+
+def hold(workspace, device="cpu"):
+    """Occupy a device without any worker; returns what frees it."""
+    from audit.jobs import lock
+
+    job = queue.enqueue(workspace, "train", {}, device=device)
+    held = lock.try_take(workspace, job.id)
+    jobs.claim(workspace, job.id, pid=1, now=job.created_at)
+    return held
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Open the Runs page on a workspace, without a browser."""
+
+    def open_on(folder, **query):
+        monkeypatch.setenv("LABELTRACE_WORKSPACE", str(folder))
+        app = AppTest.from_file(str(MAIN_SCRIPT), default_timeout=30)
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        app.switch_page(shell.page_path("runs"))
+        return app.run()
+
+    return open_on
+
+
+def texts(app):
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error)
+    return "\n".join(str(element.value) for kind in kinds for element in kind) + _html(app)
+
+
+def _html(app):
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def states(app):
+    return re.findall(r'data-testid="run-state"[^>]*>([a-z]+)<', _html(app))
+
+
+def button(app, label):
+    (found,) = (b for b in app.button if b.label == label)
+    return found
+
+
+def test_an_empty_workspace_says_that_a_run_needs_a_dataset(page, tmp_path):
+    app = page(tmp_path / "workspace")
+    assert not app.exception
+    assert "A run needs a dataset" in texts(app)
+    assert [b.label for b in app.button] == ["Import a dataset"]
+
+
+def test_sealed_runs_are_shown_with_their_way_to_the_ranking(page, staged_copy):
+    app = page(staged_copy, dataset="staged")
+    assert not app.exception
+    assert set(states(app)) == {"sealed"}
+    assert button(app, "Open ranking")
+    assert len(app.dataframe[0].value) == 3
+    assert button(app, "Start run").disabled is False
+    assert "rough guess" in texts(app)
+
+
+def test_the_dataset_of_the_address_is_chosen(page, staged_copy, stage, tmp_path):
+    with Workspace.open(staged_copy) as workspace:
+        stage(workspace, tmp_path, name="a second one", n_samples=30, methods=("margin",))
+    app = page(staged_copy, dataset="staged")
+    assert app.selectbox(key="dataset").value == "staged"
+
+
+def test_a_dataset_that_does_not_exist_is_answered_with_a_sentence(page, staged_copy):
+    app = page(staged_copy, dataset="<script>alert(1)</script>")
+    assert not app.exception
+    assert "There is no dataset" in app.error[0].value
+
+
+def test_what_is_wrong_with_the_wishes_stands_above_a_button_that_does_nothing(page, staged_copy):
+    app = page(staged_copy, dataset="staged")
+    app.selectbox(key="run_preset").select("features").run()
+    assert "no weights" in app.warning[0].value
+    assert button(app, "Start run").disabled
+    app.selectbox(key="run_preset").select("quick").run()
+    assert not button(app, "Start run").disabled
+
+
+def test_settings_are_settled_as_one_types(page, staged_copy):
+    app = page(staged_copy, dataset="staged")
+    app.number_input(key="run_epochs").set_value(7).run()
+    assert "2 × 7 epochs with threshold rows" in _html(app)
+    app.radio(key="run_look").set_value("both").run()
+    assert "2 × 7 epochs with threshold rows and 7 epochs" in _html(app)
+
+
+def test_a_started_run_waits_for_its_device_and_can_be_cancelled_and_resumed(page, staged_copy):
+    with Workspace.open(staged_copy) as workspace:
+        held = hold(workspace)
+    app = page(staged_copy, dataset="staged")
+    app.radio(key="run_look").set_value("margin").run()
+    button(app, "Start run").click().run()
+    assert states(app)[0] == "queued"
+    assert "waits for a train job on cpu" in texts(app)
+    assert "being trained already" in texts(app)
+    assert button(app, "Start run").disabled
+    assert any("1 waiting" in str(caption.value) for caption in app.sidebar.caption)
+    button(app, "Cancel").click().run()
+    assert states(app)[0] == "cancelled"
+    button(app, "Resume").click().run()
+    assert states(app)[0] == "queued"
+    button(app, "Cancel").click().run()
+    held.release()
+
+
+def test_names_of_users_are_text(page, tmp_path, coloured_images):
+    images, classes = coloured_images(12)
+    np.savez(tmp_path / "d.npz", images=images, labels=classes)
+    name = "<b onmouseover=alert(1)>**x** :red[y]"
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        held = hold(workspace)
+        dataset, _ = datasets.add(
+            workspace, datasets.plan(tmp_path / "d.npz", SourceOptions()), name
+        )
+        wishes = Wishes(device="cpu", epochs=1, image_size=8)
+        run_verbs.start(workspace, dataset, settling.settle(dataset, wishes))
+    app = page(tmp_path / "workspace")
+    assert not app.exception
+    assert "<b onmouseover" not in _html(app)
+    assert "&lt;b onmouseover" in _html(app)
+    assert not any("**x**" in str(element.value) for element in (*app.markdown, *app.caption))
+    held.release()
+
+
+def test_a_failed_run_says_why_and_what_to_do(page, staged_copy):
+    with Workspace.open(staged_copy) as workspace:
+        shelf = Shelf(workspace)
+        held = hold(workspace)
+        wishes = Wishes(device="cpu", epochs=1)
+        (run,) = launching.start(shelf, shelf.dataset("staged"), ["margin"], wishes, form_id="f")
+        job = run_verbs.find_job(workspace, run.id)
+        queue.request_stop(workspace, job)
+        sentence = "There is no weights file 'w.npz'; check --weights."
+        runs.set_state(workspace, run.id, runs.RunState.FAILED, error=sentence)
+    app = page(staged_copy, dataset="staged")
+    assert states(app) == ["failed"]
+    assert "There is no weights file &#x27;w.npz&#x27;; check the path." in _html(app)
+    assert "Mend what the sentence says, then resume" in texts(app)
+    held.release()
+
+
+# ------------------------------------------------------------------------------------- in a browser
+
+
+def choose(tab, label, value):
+    field = tab.get_by_label(label, exact=True)
+    field.fill(value)
+    field.press("Enter")
+
+
+def state_of(tab, number=0):
+    return tab.get_by_test_id("run-state").nth(number).inner_text()
+
+
+@pytest.fixture
+def colours(tmp_path, coloured_images):
+    """Give a workspace with 150 images, enough for epochs that a test can see."""
+    images, classes = coloured_images(150)
+    np.savez(tmp_path / "colours.npz", images=images, labels=classes)
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        datasets.add(workspace, datasets.plan(tmp_path / "colours.npz", SourceOptions()))
+    yield tmp_path / "workspace"
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        for job in jobs.under_way(workspace):
+            queue.request_stop(workspace, job)
+
+
+@pytest.mark.browser
+def test_a_run_outlives_reload_and_server_and_ends_sealed_and_scored(
+    serve, colours, tab, visit, until
+):
+    server = serve(colours)
+    visit(tab, f"{server.url}/runs?dataset=colours")
+    tab.get_by_text("A ranking", exact=True).click()
+    tab.get_by_text("Settings", exact=True).click()
+    choose(tab, "Epochs", "25")
+    tab.get_by_text("25 epochs", exact=True).wait_for()
+    tab.get_by_role("button", name="Start run").dblclick()
+    tab.get_by_test_id("run-state").get_by_text("running").wait_for(timeout=60_000)
+    with Workspace.open(colours) as workspace:
+        (run,) = runs.all(workspace)
+        (job,) = jobs.every(workspace)
+        server.kill()
+        assert jobs.find(workspace, job.id).state is JobState.RUNNING
+        os.kill(job.pid or jobs.find(workspace, job.id).pid, 0)
+        server.start()
+        visit(tab, f"{server.url}/runs?dataset=colours")
+        assert state_of(tab) in ("running", "sealed")
+        tab.get_by_role("button", name="Open ranking").wait_for(timeout=60_000)
+        assert state_of(tab) == "sealed"
+        assert tab.get_by_text("scored with margin").is_visible()
+        assert len(runs.all(workspace)) == 1, "a double click starts once"
+        assert runs.find(workspace, run.id).state is runs.RunState.SEALED
+        until(lambda: not jobs.under_way(workspace))
+        assert [job.kind for job in jobs.every(workspace)] == ["train", "score"]
+    tab.get_by_text("Log", exact=True).click()
+    assert "sealed after 25 epochs" in tab.get_by_test_id("stCode").inner_text()
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="Whole log").click()
+    assert "sealed after 25 epochs" in download.value.path().read_text()
+    tab.get_by_role("button", name="Open ranking").click()
+    tab.wait_for_url(re.compile(r"/ranking\?.*dataset=colours"))
+
+
+@pytest.mark.browser
+def test_a_running_run_is_cancelled_resumed_lost_and_resumed_again(
+    serve, colours, tab, visit, until
+):
+    with Workspace.open(colours) as workspace:
+        shelf = Shelf(workspace)
+        wishes = Wishes(device="cpu", epochs=3000, image_size=16)
+        (run,) = launching.start(shelf, shelf.dataset("colours"), ["margin"], wishes, form_id="f")
+        server = serve(colours)
+        visit(tab, f"{server.url}/runs")
+        tab.get_by_text(re.compile(r"^epoch [3-9]\d* of 3000")).first.wait_for(timeout=60_000)
+        tab.get_by_text(re.compile(r"^cpu · 1 thread · .* of memory$")).wait_for()
+        tab.get_by_role("button", name="Cancel").click()
+        tab.get_by_test_id("run-state").get_by_text("cancelled").wait_for(timeout=30_000)
+        assert tab.get_by_text(re.compile(r"^stopped in epoch \d+ of 3000; \d+ whole")).is_visible()
+        tab.get_by_role("button", name="Resume").click()
+        tab.get_by_test_id("run-state").get_by_text("running").wait_for(timeout=60_000)
+        # Nobody presses anything: the page notices the worker's death by itself.
+        os.killpg(run_verbs.find_job(workspace, run.id).pid, signal.SIGKILL)
+        tab.get_by_test_id("run-state").get_by_text("lost").wait_for(timeout=30_000)
+        assert tab.get_by_text("resume it.").is_visible()
