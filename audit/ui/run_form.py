@@ -73,7 +73,7 @@ def draw(shelf: Shelf) -> Dataset | None:
         _nothing_to_train_on()
         return None
     with st.container(border=True, key="new_run"):
-        st.subheader("New run")
+        st.header("New run")
         left, right = st.columns([3, 2], gap="large")
         with left:
             dataset = session.choose_dataset()
@@ -89,7 +89,7 @@ def draw(shelf: Shelf) -> Dataset | None:
 
 def _nothing_to_train_on() -> None:
     with st.container(border=True, key="no_dataset"):
-        st.subheader("Nothing to train on yet")
+        st.header("Nothing to train on yet")
         st.markdown(
             "A run needs a dataset. Import a folder of class folders, a table or an array file; "
             "nothing is copied or changed."
@@ -349,7 +349,7 @@ def _estimate(planned: Plan) -> None:
             else "a rough guess: nothing like it has run here yet"
         )
     waits = f" It waits for {plain(planned.waits_for)} first." if planned.waits_for else ""
-    st.markdown(f"##### {plain(time[0].upper() + time[1:])} {plain(where)}")
+    st.markdown(f"**{plain(time[0].upper() + time[1:])}** {plain(where)}")
     st.caption(f"{plain(source[0].upper() + source[1:].rstrip('.'))}.{waits}")
 
 

@@ -181,7 +181,7 @@ def history(shelf: Shelf, dataset_id: str) -> None:
     """Draw the table of all runs, a card for the chosen one, and what deleting it gives back."""
     found = watching.survey(shelf)
     head, choice = st.columns([2, 1], vertical_alignment="center")
-    head.subheader("All runs")
+    head.header("All runs")
     with choice, st.container(horizontal=True, horizontal_alignment="right"):
         wants_all = st.segmented_control(
             "Runs of",
