@@ -105,12 +105,6 @@ def cut_slider(shown: Distribution, cut: float | None) -> None:
     shown, cut
         As `cut` takes and returns them.
     """
-
-    def moved() -> None:
-        forget_notes()
-        value = ranking_view.check_cut(st.session_state[_SLIDER], shown)
-        address.hold("cut", value, None)
-
     st.session_state[_SLIDER] = shown.resting_cut if cut is None else cut
     st.slider(
         "Cut",
@@ -119,9 +113,17 @@ def cut_slider(shown: Distribution, cut: float | None) -> None:
         step=shown.step,
         format=f"%.{shown.n_decimals}f",
         key=_SLIDER,
-        on_change=moved,
+        on_change=lambda: move_cut(shown, st.session_state[_SLIDER]),
         help="Samples on the suspect side of the cut, and on it, count as flagged.",
     )
+
+
+def move_cut(shown: Distribution, value: float) -> None:
+    """Set the cut; for callbacks."""
+    # A step more decimals than the widget shows: no tails of binary fractions in the address.
+    value = round(value, shown.n_decimals + 1) if value != shown.resting_cut else value
+    address.hold("cut", ranking_view.check_cut(value, shown), None)
+    forget_notes()
 
 
 def page(*, belongs_to: Hashable) -> int:
@@ -152,9 +154,7 @@ def page_buttons(page: int, n_pages: int) -> None:
         number, start = number + 1, page
     st.session_state[_PAGES] = number, start, n_pages
     key = f"{_PAGES}-{number}"
-    st.pagination(
-        n_pages, default=start, key=key, on_change=lambda: turn_to(st.session_state[key])
-    )
+    st.pagination(n_pages, default=start, key=key, on_change=lambda: turn_to(st.session_state[key]))
 
 
 def clear() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import streamlit as st
@@ -14,7 +15,6 @@ from audit.ui import (
     filters,
     gallery,
     layout,
-    palette,
     score_card,
     session,
     shell,
@@ -127,12 +127,11 @@ with left:
     )
 with right, st.container(key="beside"):
     if shown is not None:
-        line_at = shown.own_cut if cut is None else cut
-        st.plotly_chart(
-            distribution.figure(shown, line_at, palette.current()),
+        distribution.draw(
+            shown,
+            shown.own_cut if cut is None else cut,
             key="distribution",
-            config={"displayModeBar": False},
-            alt=distribution.alt(shown, line_at),
+            on_cut=partial(filters.move_cut, shown),
         )
         filters.cut_slider(shown, cut)
         with st.container(horizontal=True, vertical_alignment="center"):

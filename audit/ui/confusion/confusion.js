@@ -79,7 +79,8 @@ class Confusion {
     const { names, order, cells } = this.data;
     const caption = node("caption", "", "Given class by row, suggested class by column");
     const head = node("tr");
-    head.append(node("td"));
+    head.append(node("td", "corner"));
+    this.table.style.minWidth = `${4.2 + 1.3 * order.length}rem`;
     for (const column of order) {
       const cell = node("th");
       cell.scope = "col";
@@ -88,7 +89,9 @@ class Confusion {
       head.append(cell);
     }
     const byPlace = new Map(cells.map((cell) => [`${cell.given} ${cell.suggested}`, cell]));
-    this.table.append(caption, head);
+    const columns = node("colgroup");
+    columns.append(node("col", "titles"), ...order.map(() => node("col")));
+    this.table.append(caption, columns, head);
     for (const row of order) {
       const line = node("tr");
       const title = node("th", "", names[row]);
