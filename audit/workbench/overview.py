@@ -34,7 +34,8 @@ from audit.workbench.watching import Launch, Survey
 TOP_SHARE = 0.05
 """Share of the scored samples that counts as suspects of a method that ranks and has no cut."""
 
-_TALLY_BYTES = 400
+_TALLY_BYTES = 600
+_N_FIRST = 6
 
 
 class Step(IntEnum):
@@ -66,12 +67,15 @@ class Suspects:
     cut
         ``None`` for the method's own flags; otherwise the quantity at the end of the top
         `TOP_SHARE`, in the quantity's unit.
+    first
+        Positions of the most suspicious ones that nobody decided on.
     """
 
     method: str
     n_found: int
     n_left: int
     cut: float | None = None
+    first: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,16 +293,24 @@ def _suspects(
     if scores.flagged is None and cut is None:
         return Suspects(method=method, n_found=0, n_left=0)
     if not is_decided and not summary.n_problems:
-        n_found = int(suspects.flagged_by(scores, cut).sum())
-        return Suspects(method=method, n_found=n_found, n_left=n_found, cut=cut)
-    dataset = shelf.dataset(summary.id)
-    ranking = suspects.ranked_by(shelf, dataset, known.id)
-
-    def count(state: State) -> int:
-        filters = Filters(method=method, state=state, cut=cut)
-        return len(suspects.select(shelf, dataset, filters, ranking=ranking).positions)
-
-    return Suspects(method=method, n_found=count(State.FLAGGED), n_left=count(State.TODO), cut=cut)
+        # Nothing of the dataset need be loaded.
+        chosen = np.flatnonzero(suspects.flagged_by(scores, cut))
+        by = scores.quantity[chosen]
+        by = by if catalog.entry(method).low_is_suspect else -by
+        left = chosen[np.argsort(by, kind="stable")]
+        n_found = len(left)
+    else:
+        dataset = shelf.dataset(summary.id)
+        ranking = suspects.ranked_by(shelf, dataset, known.id)
+        found, todo = (
+            suspects.select(
+                shelf, dataset, Filters(method=method, state=state, cut=cut), ranking=ranking
+            )
+            for state in (State.FLAGGED, State.TODO)
+        )
+        left, n_found = todo.positions, len(found.positions)
+    first = tuple(left[:_N_FIRST].tolist())
+    return Suspects(method=method, n_found=n_found, n_left=len(left), cut=cut, first=first)
 
 
 def _failure(shelf: Shelf, launches: Sequence[Launch]) -> str | None:
