@@ -2,6 +2,7 @@
 
 import io
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,7 +219,8 @@ def _encoded(rgb: NDArray[np.uint8]) -> Encoded:
 
 def _png(rgb: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(rgb).save(stream, "PNG", compress_level=1)
+    # Runs of equal bytes are all that enlarged pixels need, and quick to find.
+    Image.fromarray(rgb).save(stream, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return stream.getvalue()
 
 

@@ -171,7 +171,11 @@ def test_scores_made_while_a_queue_is_read_do_not_change_its_order(queue):
     scores.save(serving.shelf().workspace, queue.dataset.id, newer)
     pinned = queue(f"?method=margin&count=20&scores_id={first['scores_id']}&as_of=0")
     assert pinned["items"] == first["items"]
-    assert queue("?method=margin&count=20")["scores_id"] != first["scores_id"]
+    fresh = queue("?method=margin&count=200")
+    assert fresh["scores_id"] != first["scores_id"]
+    assert [i["position"] for i in fresh["items"][::-1]][:20] == [
+        i["position"] for i in first["items"]
+    ]
 
 
 def test_a_dataset_without_scores_says_what_to_do(serve_routes, stage, tmp_path):

@@ -1,6 +1,7 @@
 """Sheets of thumbnails: which tile shows what, and how long a sheet may be kept."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -102,6 +103,21 @@ def test_a_broken_file_is_a_placeholder_beside_the_others_and_the_sheet_is_not_k
     mended = client.get(f"/api/datasets/{dataset.id}/sheet?at=0,1,2")
     assert "immutable" in mended.headers["cache-control"]
     assert np.abs(tile(drawn(mended).astype(int), 1, 96)[48, 48] - (250, 0, 0)).max() <= 6
+
+
+def test_a_file_that_is_mended_without_a_trace_is_drawn_all_the_same(photographs):
+    client, dataset, folder = photographs
+    file = folder / dataset.sample_keys[4]
+    whole, times = file.read_bytes(), (1e9, 1e9)
+    file.write_bytes(b"\0" * len(whole))
+    os.utime(file, times)
+    broken = client.get(f"/api/datasets/{dataset.id}/sheet?at=4")
+    file.write_bytes(whole)
+    os.utime(file, times)
+    mended = client.get(f"/api/datasets/{dataset.id}/sheet?at=4")
+    assert broken.headers["cache-control"] == "no-store"
+    assert "immutable" in mended.headers["cache-control"]
+    assert not np.array_equal(drawn(broken), drawn(mended))
 
 
 def test_a_dataset_whose_files_are_gone_gives_placeholders_only(photographs):

@@ -1,5 +1,7 @@
 """Likely classes on number keys: in which order, from which rows of which runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,18 +63,20 @@ def test_the_nine_likeliest_are_those_of_the_mean_over_the_rows_under_given_labe
     assert offered == [plain_classes(dataset, scores, runs, position) for position in positions]
 
 
-def test_shortened_and_missing_tables_and_ties_are_settled_by_rule(shelf, dataset, monkeypatch):
-    scores = suspects.ranked(shelf, dataset, "margin").scores
-    rng = np.random.default_rng(0)
-    places = np.argsort(rng.random((N_SAMPLES, N_CLASSES + 1)), axis=1)[:, :4].astype(np.int32)
-    places[:, 3] = -1  # an unused place
-    shortened = TrainingDynamics(
-        run_id="shortened",
+def shortened(dataset, seed):
+    """Return a run that lists four classes per row, one place of them unused, with many ties."""
+    rng = np.random.default_rng(seed)
+    places = np.argsort(rng.random((N_SAMPLES, N_CLASSES)), axis=1)[:, :4].astype(np.int32)
+    places[:, 3] = -1
+    return TrainingDynamics(
+        run_id=f"shortened {seed}",
         n_samples=dataset.n_samples,
         n_classes=dataset.n_classes,
         sample=np.arange(N_SAMPLES),
         assigned_label=dataset.given_labels[:N_SAMPLES].astype(np.int32),
-        role=np.where(np.arange(N_SAMPLES) % 3, Role.GIVEN, Role.THRESHOLD).astype(np.int8),
+        role=np.where((np.arange(N_SAMPLES) + seed) % 3, Role.GIVEN, Role.THRESHOLD).astype(
+            np.int8
+        ),
         signals={},
         mean_probabilities=MeanProbabilities(
             classes=places,
@@ -80,17 +84,23 @@ def test_shortened_and_missing_tables_and_ties_are_settled_by_rule(shelf, datase
             is_full=False,
         ),
     )
-    monkeypatch.setattr(shelf, "dynamics", lambda _: shortened)
+
+
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_shortened_and_missing_tables_and_ties_are_settled_by_rule(shelf, dataset, n_runs):
+    runs = {f"shortened {seed}": shortened(dataset, seed) for seed in range(n_runs)}
+    scores = replace(suspects.ranked(shelf, dataset, "margin").scores, run_ids=tuple(runs))
     positions = np.arange(dataset.n_samples)[::-1]
-    offered = likely.classes(Wrapped(shelf), dataset, scores, positions)
-    assert offered == [plain_classes(dataset, scores, [shortened], p) for p in positions]
+    offered = likely.classes(Recorded(runs), dataset, scores, positions)
+    plain = [plain_classes(dataset, scores, list(runs.values()), p) for p in positions]
+    assert offered == plain
 
 
-class Wrapped:
-    """A shelf that keeps nothing, with the dynamics of another."""
+class Recorded:
+    """A shelf with dynamics only, which keeps nothing."""
 
-    def __init__(self, shelf):
-        self.dynamics = shelf.dynamics
+    def __init__(self, runs):
+        self.dynamics = runs.__getitem__
 
     def keep(self, key, make):
         return make()

@@ -419,6 +419,16 @@ def test_an_older_decision_that_arrives_late_is_told_to_be_replaced(receive, ent
     assert told.conflicts == (receiving.Conflict(own=bo, other=ada, own_stands=False),)
 
 
+def test_a_late_arrival_below_two_others_is_told_to_be_replaced_by_the_one_that_stands(
+    receive, entry, log
+):
+    receive([entry(30, 0)], reviewer="Cy")
+    receive([entry(31, 0)], reviewer="Ada")
+    told = receive([entry(1, 0, client="tab-2", verdict="unsure")], reviewer="Bo")
+    _, ada, bo = log()
+    assert told.conflicts == (receiving.Conflict(own=bo, other=ada, own_stands=False),)
+
+
 def test_a_full_disk_acknowledges_nothing_of_what_was_not_stored(receive, entry, shelf, log):
     receive([entry(1)])
     with shelf.workspace.reading() as connection:
