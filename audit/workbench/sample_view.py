@@ -65,6 +65,15 @@ class MethodScore:
     cut: float | None
     suggested: str | None
 
+    def as_shown(self) -> dict[str, object]:
+        """Return what is recorded beside a decision that was made while this was on the screen."""
+        return {
+            "method": self.method,
+            "scores_id": self.scores_id,
+            "suspicion": self.suspicion,
+            "rank": self.rank,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -144,12 +153,6 @@ class Neighbours:
     n_listed: int
 
 
-def methods(shelf: Shelf, dataset: Dataset) -> list[str]:
-    """Return the methods that have scores on a dataset, in the catalogue's order."""
-    latest = shelf.latest(dataset)
-    return [name for name in catalog.names() if name in latest]
-
-
 def filters_of(dataset: Dataset, asked: Mapping[str, str], method: str | None) -> Filters:
     """Return the list of the Ranking page that an address came from; what means nothing is left out.
 
@@ -173,6 +176,18 @@ def filters_of(dataset: Dataset, asked: Mapping[str, str], method: str | None) -
     except ValueError:
         cut = math.nan
     return Filters(method=method, state=state, cut=cut if math.isfinite(cut) else None, **known)
+
+
+def in_words(filters: Filters) -> str:
+    """Return the filters of a list in a few words, empty if nothing is left out."""
+    said = [
+        f"{what} ‘{name}’"
+        for what, name in (("given", filters.cls), ("suggested", filters.suggested))
+        if name is not None
+    ]
+    if filters.state is not suspects.State.ALL:
+        said.append(f"state {filters.state}")
+    return ", ".join(said)
 
 
 def find(shelf: Shelf, dataset: Dataset, key: str) -> int:
@@ -253,7 +268,9 @@ def view(
         Who is looking.
     """
     key = dataset.sample_keys[position]
-    scores = tuple(_score(shelf, dataset, name, position) for name in methods(shelf, dataset))
+    scores = tuple(
+        _score(shelf, dataset, name, position) for name in suspects.methods(shelf, dataset)
+    )
     leading = next((score for score in scores if score.method == method), None)
     ordered = [leading, *scores] if leading else scores
     history = shelf.logbook(dataset).history(key) if shelf.standing(dataset) else ()

@@ -539,10 +539,11 @@ def _agreement(dataset: Dataset, trajectory: Trajectory) -> str:
         )
     if trajectory.margins[-1] > 0:
         # The last agreement begins after the last epoch in which another class was preferred.
+        mostly = "" if n_rival == n_epochs - n_agreed else "mostly "
         since = int(np.flatnonzero(trajectory.margins <= 0)[-1]) + 2
         return (
             f"The network agreed with the given label {given} {_of_epochs(n_agreed, n_epochs)}, "
-            f"without a break since epoch {since}; otherwise it mostly preferred {rival}."
+            f"without a break since epoch {since}; otherwise it {mostly}preferred {rival}."
         )
     return (
         f"The network preferred {rival} {_of_epochs(n_rival, n_epochs)}; it agreed with the given "

@@ -1,0 +1,224 @@
+"""The form that decides one sample: keep, another class, exclude, unsure, a note, and undo.
+
+Each drawn form has a client and running numbers, so that a press that arrives twice decides once. A
+press belongs to the sample that was painted: buttons of another sample are other buttons.
+"""
+
+import uuid
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from audit.records.dataset import Dataset
+from audit.records.decision import Decision, Verdict
+from audit.ui.texts import plain
+from audit.workbench import receiving
+from audit.workbench.shelf import Shelf
+
+_LONGEST_LABEL = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a form decides about.
+
+    Parameters
+    ----------
+    dataset, key
+        The sample.
+    given, suggested
+        Class names, ``None`` where there is none.
+    standing
+        The decision that stands, ``None`` while there is none.
+    shown
+        What is on the screen, recorded with the decision: ``position``, ``method``, ``scores_id``,
+        ``suspicion``, ``rank``.
+    """
+
+    dataset: Dataset
+    key: str
+    given: str | None
+    suggested: str | None
+    standing: Decision | None
+    shown: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+def draw(shelf: Shelf, subject: Subject, *, reviewer: str, name: str = "verdict") -> None:
+    """Draw the form; what is pressed is stored before the page is drawn again.
+
+    Parameters
+    ----------
+    shelf
+        Where decisions go.
+    subject
+        The sample.
+    reviewer
+        Who decides.
+    name
+        Tells several forms of a page apart; only one form may have shortcuts on a page.
+    """
+    form = _Form(shelf, subject, reviewer, name)
+    given, suggested, standing = subject.given, subject.suggested, subject.standing
+    with st.container(horizontal=True, gap="small"):
+        form.button(
+            f"Keep {_named(given)}" if given else "Keep", Verdict.KEEP, given, "K",
+            disabled=given is None,
+            help="The given label is right." if given else "There is no given label to keep.",
+        )  # fmt: skip
+        if suggested is not None and suggested != given:
+            form.button(
+                f"Accept {_named(suggested)}", Verdict.RELABEL, suggested, "A",
+                help="The suggested label is right.",
+            )  # fmt: skip
+    with st.container(horizontal=True, gap="small"):
+        form.button("Exclude", Verdict.EXCLUDE, None, "X", help="No class fits: leave it out.")
+        form.button("Unsure", Verdict.UNSURE, None, "U", help="The image does not tell.")
+        st.button(
+            "Undo",
+            key=form.widget("undo"),
+            shortcut="Z",
+            disabled=standing is None,
+            on_click=form.undo,
+            type="tertiary",
+            help="Nothing is decided yet." if standing is None else _undo_help(standing, reviewer),
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        chosen = st.selectbox(
+            "Another class",
+            [name for name in subject.dataset.class_names if name != given],
+            index=None,
+            placeholder="Type to find a class",
+            key=form.widget("class"),
+            on_change=form.forget_told,
+        )
+        form.button(
+            "Relabel", Verdict.RELABEL, chosen, None, disabled=chosen is None,
+            help="Choose a class first." if chosen is None else "Give it the chosen class.",
+        )  # fmt: skip
+    st.text_input(
+        "Note",
+        value=standing.note if standing and standing.reviewer == reviewer else "",
+        max_chars=receiving.LONGEST_NOTE,
+        placeholder="Recorded with your next decision",
+        key=form.widget("note"),
+    )
+    form.tell()
+
+
+class _Form:
+    def __init__(self, shelf: Shelf, subject: Subject, reviewer: str, name: str) -> None:
+        self._shelf, self._subject, self._reviewer, self._name = shelf, subject, reviewer, name
+        # Moves on with every decision about the sample, and with nothing else.
+        stands = "none" if subject.standing is None else subject.standing.id
+        self._drawn = f"{subject.dataset.id} {subject.key} {stands}"
+
+    def widget(self, part: str) -> str:
+        return f"{self._name}-{part} {self._subject.dataset.id} {self._subject.key}"
+
+    def button(
+        self,
+        label: str,
+        verdict: Verdict,
+        class_name: str | None,
+        shortcut: str | None,
+        *,
+        help: str,  # noqa: A002
+        disabled: bool = False,
+    ) -> None:
+        standing = self._subject.standing
+        is_standing = standing is not None and (standing.verdict, standing.label) == (
+            verdict,
+            class_name,
+        )
+        part = "relabel" if shortcut is None else shortcut
+        st.button(
+            label,
+            key=self.widget(part),
+            shortcut=shortcut,
+            type="primary" if is_standing else "secondary",
+            icon=":material/check:" if is_standing else None,
+            disabled=disabled,
+            help=help,
+            width="stretch",
+            on_click=self._decide,
+            args=(verdict, class_name),
+        )
+
+    def undo(self) -> None:
+        standing = self._subject.standing
+        assert standing is not None, "the button is off while nothing is decided"
+        self._send("undo", {"kind": "undo", "of": {"id": standing.id}}, "Taken back.")
+
+    def forget_told(self) -> None:
+        _state().pop(f"{self._name}-told", None)
+
+    def tell(self) -> None:
+        told = _state().get(f"{self._name}-told")
+        if told is not None and told[0] == (self._subject.dataset.id, self._subject.key):
+            # A live region, so that a screen reader hears what a press did.
+            (st.caption if told[1] else st.error)(plain(told[2]))
+
+    def _decide(self, verdict: Verdict, class_name: str | None) -> None:
+        note = str(_state().get(self.widget("note")) or "").strip()
+        standing = self._subject.standing
+        if standing is not None and standing.reviewer == self._reviewer:
+            same = (standing.verdict, standing.label, standing.note)
+            if same == (verdict, class_name, note):
+                self._remember("You had decided this already.", is_fine=True)
+                return
+        shown: dict[str, object] = {
+            **self._subject.shown,
+            "given": self._subject.given,
+            "suggested": self._subject.suggested,
+            "decided": None if standing is None else standing.id,
+        }
+        entry = {
+            "kind": "decide", "verdict": str(verdict), "label": class_name, "note": note,
+            "shown": shown,
+        }  # fmt: skip
+        self._send(f"{verdict} {class_name} {note}", entry, "Recorded.")
+
+    def _send(self, act: str, entry: Mapping[str, Any], done: str) -> None:
+        now = datetime.now(UTC)
+        full = {
+            **entry,
+            **self._sender(act),
+            "dataset": self._subject.dataset.id,
+            "key": self._subject.key,
+            "at": now.isoformat(),
+        }
+        received = receiving.receive(self._shelf, [full], reviewer=self._reviewer, now=now)
+        if received.problem is not None:
+            self._remember(f"Nothing was recorded. {received.problem}", is_fine=False)
+        elif received.refused:
+            self._remember(f"Not recorded: {received.refused[0].reason}", is_fine=False)
+        else:
+            self._remember(done, is_fine=True)
+
+    def _sender(self, act: str) -> dict[str, object]:
+        """Return client and running number of an act: the same for the same press on the same form."""
+        state = _state()
+        client = state.setdefault(f"{self._name}-client", f"form-{uuid.uuid4().hex}")
+        numbers: dict[str, int] = state.setdefault(f"{self._name}-numbers", {})
+        return {"client": client, "seq": numbers.setdefault(f"{self._drawn} {act}", len(numbers))}
+
+    def _remember(self, sentence: str, *, is_fine: bool) -> None:
+        about = (self._subject.dataset.id, self._subject.key)
+        _state()[f"{self._name}-told"] = about, is_fine, sentence
+
+
+def _state() -> MutableMapping[str, Any]:
+    return st.session_state  # type: ignore[return-value]
+
+
+def _undo_help(standing: Decision, reviewer: str) -> str:
+    if standing.reviewer == reviewer:
+        return "Take your decision back; the one before it stands again."
+    return f"Take back the decision of {plain(standing.reviewer)}; the one before it stands again."
+
+
+def _named(name: str) -> str:
+    return f"‘{plain(name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + '…')}’"
