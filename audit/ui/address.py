@@ -1,51 +1,43 @@
-"""Values of the address that no widget can be bound to, because their range changes with other choices.
+"""Values that a page keeps in its address, without binding widgets to it.
 
-Streamlit takes a bound widget whose range changed for a new one and seeds it from the address: the page
-of another list, the cut of another method. Here such a value falls back when what it belongs to changes,
-unless the address itself was changed from outside: a link, the browser's back button.
+Streamlit refuses to write a key of the address that a widget is bound to, in `st.switch_page` too, and it
+takes a bound widget whose range changed for a new one. So widgets show what is kept here, and their
+callbacks write it: all changed keys in one step, which is one step for the browser's back button.
 """
 
-from collections.abc import Callable, Hashable
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-T = TypeVar("T")
+_HELD = "address-held"
 
 
-def held(key: str, read: Callable[[str], T], default: T, *, belongs_to: Hashable) -> T:
-    """Return the value of a key, the default where the address has none.
+def read(keys: Sequence[str], *, anchor: str) -> dict[str, str]:
+    """Return the texts of those keys that the address has.
+
+    Between two runs of a page the session is asked and not the browser, whose address lags behind quick
+    hands; the browser's counts when the page is opened and when people go back and forth.
 
     Parameters
     ----------
-    key
-        In the address.
-    read
-        Turns the text of the address into a value.
-    default
-        Not written into the address.
-    belongs_to
-        What the value is a value of; when this changes, the value falls back to the default.
+    keys
+        Of the address.
+    anchor
+        Key of a widget that the page always draws: where it is unknown, the page has just been opened.
     """
-    text = st.query_params.get(key)
-    is_from_outside = text != st.session_state.get(f"{key}-written", ...)
-    if is_from_outside:
-        value = read(text) if text else default
-    elif st.session_state.get(f"{key}-belongs") == belongs_to:
-        value = st.session_state[f"{key}-value"]
-    else:
-        value = default
-    st.session_state[f"{key}-belongs"] = belongs_to
-    hold(key, value, default)
-    return value
+    context = get_script_run_ctx()
+    went_back = context is not None and context.is_history_navigation
+    if went_back or anchor not in st.session_state or _HELD not in st.session_state:
+        st.session_state[_HELD] = {
+            key: text for key in keys if (text := st.query_params.get(key)) is not None
+        }
+    return dict(st.session_state[_HELD])
 
 
-def hold(key: str, value: T, default: T) -> None:
-    """Set the value of a key and write it into the address; also for callbacks."""
-    text = None if value == default else str(value)
-    if text is None:
-        st.query_params.pop(key, None)
-    elif st.query_params.get(key) != text:
-        st.query_params[key] = text
-    st.session_state[f"{key}-value"] = value
-    st.session_state[f"{key}-written"] = text
+def write(changes: Mapping[str, str | None]) -> None:
+    """Set keys of the address, or remove them with ``None``; in callbacks, before the script runs."""
+    held = {**st.session_state.get(_HELD, {}), **changes}
+    st.session_state[_HELD] = {key: text for key, text in held.items() if text is not None}
+    others = {key: text for key, text in st.query_params.to_dict().items() if key not in held}
+    st.query_params.from_dict({**others, **st.session_state[_HELD]})

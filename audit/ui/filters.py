@@ -1,11 +1,12 @@
-"""What to show: method, classes, state and cut as widgets that keep their values in the address.
+"""What to show: method, classes, state, cut and page, as widgets and in the address.
 
 Addresses are typed, mailed and bent by people: a value that means nothing is answered by a sentence and
-the default. The names of the widgets are the keys of the address.
+the default, and stays until somebody chooses anew. The names of the keys are a contract.
 """
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -18,92 +19,158 @@ from audit.workbench import ranking_view, suspects
 from audit.workbench.ranking_view import Distribution
 from audit.workbench.suspects import Filters, State
 
-_NOTES, _SLIDER, _PAGES = "filters-notes", "filters-cut", "filters-page"
+KEYS = ("method", "cls", "suggested", "state", "cut", "page")
+"""Keys of the address, beside ``dataset``."""
+
+_METHOD, _STATE, _SLIDER, _PAGES = "filters-method", "filters-state", "filters-cut", "filters-page"
 _WIDTHS = {"method": 130, "cls": 165, "suggested": 165, "state": 135}
-_OWN_FLAGS = "Showing the method's own flags."
 _LONGEST_SHOWN = 60
+_OWN_FLAGS = "Showing the method's own flags."
 _STATE_HELP = (
     "What is known or decided: **all** usable samples, **undecided** or **decided** ones, **flagged** "
     "ones, **todo** (flagged and undecided), one verdict, or **problem**: samples that cannot be used."
 )
 
 
-def draw(dataset: Dataset, methods: Sequence[str]) -> Filters:
-    """Draw the choice of method, classes and state, and return it; the cut comes from `cut`.
+def asked() -> dict[str, str]:
+    """Return what the address asks for, as texts by key; once per run, before the widgets are drawn."""
+    return address.read(KEYS, anchor=_METHOD)
+
+
+def parse(
+    asked: Mapping[str, str], dataset: Dataset, methods: Sequence[str]
+) -> tuple[Filters, list[str]]:
+    """Return the filters that an address means, without the cut, and what it cannot have.
+
+    Parameters
+    ----------
+    asked
+        From `asked`.
+    dataset, methods
+        What there is; at least one method.
+
+    Returns
+    -------
+    filters
+        With the default for every value that means nothing.
+    wrong
+        A sentence in markdown for each of these.
+    """
+    wrong: list[str] = []
+    name, method = plain(dataset.name), asked.get("method") or methods[0]
+    if method not in methods:
+        what = "is no method" if method not in catalog.names() else f"has not scored {name} yet"
+        known = plain(", ".join(methods))
+        wrong.append(f"{_shown(method)} {what}; there are {known}. Showing {plain(methods[0])}.")
+        method = methods[0]
+    classes: dict[str, str | None] = {}
+    for key, label in (("cls", "given"), ("suggested", "suggested")):
+        classes[key] = asked.get(key) or None
+        if classes[key] is not None and classes[key] not in dataset.class_names:
+            wrong.append(f"{name} has no class {_shown(asked[key])}. Showing every {label} class.")
+            classes[key] = None
+    try:
+        state = suspects.parse_state(asked.get("state"))
+    except InputError:
+        known = ", ".join(State)
+        wrong.append(f"{_shown(asked['state'])} is no state; there are {known}. Showing all.")
+        state = State.ALL
+    filters = Filters(
+        method=method, cls=classes["cls"], suggested=classes["suggested"], state=state
+    )
+    return filters, wrong
+
+
+def refusals(asked: Mapping[str, str], dataset: Dataset, methods: Sequence[str]) -> list[str]:
+    """Return what `parse` refuses; nothing where no method has scored the dataset."""
+    return parse(asked, dataset, methods)[1] if methods else []
+
+
+def parse_cut(
+    asked: Mapping[str, str], shown: Distribution | None
+) -> tuple[float | None, list[str]]:
+    """Return the cut that an address means, ``None`` for the method's own flags, and what is wrong.
+
+    Parameters
+    ----------
+    asked
+        From `asked`.
+    shown
+        Of the quantity that is cut.
+    """
+    text = asked.get("cut")
+    if not text or shown is None:
+        return None, []
+    try:
+        value = float(text)
+    except ValueError:
+        return None, [f"{_shown(text)} is no cut: it takes a number. {_OWN_FLAGS}"]
+    try:
+        return ranking_view.check_cut(value, shown), []
+    except InputError as error:
+        return None, [f"{plain(str(error))} {_OWN_FLAGS}"]
+
+
+def parse_page(asked: Mapping[str, str]) -> tuple[int, list[str]]:
+    """Return the page that an address means, 1 by default, and what is wrong."""
+    text = asked.get("page")
+    if not text:
+        return 1, []
+    if re.fullmatch("[0-9]{1,9}", text, re.ASCII) and int(text) > 0:
+        return int(text), []
+    return 1, [f"{_shown(text)} is no page: it takes a number from 1. Showing the first page."]
+
+
+def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters) -> None:
+    """Draw the choice of method, classes and state.
 
     Parameters
     ----------
     dataset, methods
-        What there is to choose; at least one method.
+        What there is to choose.
+    chosen
+        What is chosen.
     """
     with st.container(width=_WIDTHS["method"]):
-        method = st.selectbox(
+        st.session_state[_METHOD] = chosen.method
+        st.selectbox(
             "Method",
             methods,
-            key="method",
-            bind="query-params",
+            key=_METHOD,
             help="Whose scores order the samples.",
-            on_change=forget_notes,
+            on_change=partial(_take, "method", _METHOD, methods[0], drops="cut"),
         )
-    chosen: dict[str, str | None] = {}
     for key, label in (("cls", "Given class"), ("suggested", "Suggested class")):
         with st.container(width=_WIDTHS[key]):
-            chosen[key] = st.selectbox(
+            st.session_state[f"filters-{key}"] = getattr(chosen, key)
+            st.selectbox(
                 label,
                 dataset.class_names,
                 index=None,
-                key=key,
+                key=f"filters-{key}",
                 placeholder="any",
-                bind="query-params",
-                on_change=forget_notes,
+                on_change=partial(_take, key, f"filters-{key}", None),
             )
     with st.container(width=_WIDTHS["state"]):
-        state = st.selectbox(
+        st.session_state[_STATE] = str(chosen.state)
+        st.selectbox(
             "State",
             [str(state) for state in State],
-            key="state",
-            bind="query-params",
+            key=_STATE,
             help=_STATE_HELP,
-            on_change=forget_notes,
+            on_change=partial(_take, "state", _STATE, str(State.ALL)),
         )
-    return Filters(
-        method=method, cls=chosen["cls"], suggested=chosen["suggested"], state=State(state)
-    )
 
 
-def cut(shown: Distribution, *, belongs_to: Hashable) -> float | None:
-    """Return the cut that the address and the slider hold, ``None`` while nobody moved it.
-
-    Parameters
-    ----------
-    shown
-        Of the quantity that it cuts.
-    belongs_to
-        Dataset and method: the cut of another one is in another unit.
-    """
-
-    def read(text: str) -> float | None:
-        try:
-            value = float(text)
-        except ValueError:
-            note(f"{_shown(text)} is no cut: it takes a number. {_OWN_FLAGS}")
-            return None
-        try:
-            return ranking_view.check_cut(value, shown)
-        except InputError as error:
-            note(f"{plain(str(error))} {_OWN_FLAGS}")
-            return None
-
-    return address.held("cut", read, None, belongs_to=belongs_to)
-
-
-def cut_slider(shown: Distribution, cut: float | None) -> None:
+def draw_cut(shown: Distribution, cut: float | None) -> None:
     """Draw the widget that moves the cut.
 
     Parameters
     ----------
-    shown, cut
-        As `cut` takes and returns them.
+    shown
+        Of the quantity that is cut.
+    cut
+        From `parse_cut`.
     """
     st.session_state[_SLIDER] = shown.resting_cut if cut is None else cut
     st.slider(
@@ -118,32 +185,7 @@ def cut_slider(shown: Distribution, cut: float | None) -> None:
     )
 
 
-def move_cut(shown: Distribution, value: float) -> None:
-    """Set the cut; for callbacks."""
-    # A step more decimals than the widget shows: no tails of binary fractions in the address.
-    value = round(value, shown.n_decimals + 1) if value != shown.resting_cut else value
-    address.hold("cut", ranking_view.check_cut(value, shown), None)
-    forget_notes()
-
-
-def page(*, belongs_to: Hashable) -> int:
-    """Return the page that the address holds; 1 when the list becomes another one."""
-
-    def read(text: str) -> int:
-        if re.fullmatch("[0-9]{1,9}", text) and int(text) > 0:
-            return int(text)
-        note(f"{_shown(text)} is no page: it takes a number from 1. Showing the first page.")
-        return 1
-
-    return address.held("page", read, 1, belongs_to=belongs_to)
-
-
-def turn_to(page: int) -> None:
-    """Show another page; also for callbacks."""
-    address.hold("page", page, 1)
-
-
-def page_buttons(page: int, n_pages: int) -> None:
+def draw_pages(page: int, n_pages: int) -> None:
     """Draw the widget that turns pages, if there is more than one."""
     if n_pages == 1:
         return
@@ -154,31 +196,52 @@ def page_buttons(page: int, n_pages: int) -> None:
         number, start = number + 1, page
     st.session_state[_PAGES] = number, start, n_pages
     key = f"{_PAGES}-{number}"
-    st.pagination(n_pages, default=start, key=key, on_change=lambda: turn_to(st.session_state[key]))
+    st.pagination(
+        n_pages,
+        default=start,
+        max_visible_pages=5,
+        key=key,
+        on_change=lambda: turn_to(st.session_state[key]),
+    )
 
 
-def clear() -> None:
-    """Restrict nothing any more; the method stays. For callbacks."""
-    st.session_state["cls"] = st.session_state["suggested"] = None
-    st.session_state["state"] = str(State.ALL)
-    reset_cut()
+def move_cut(shown: Distribution, value: float) -> None:
+    """Set the cut; for callbacks."""
+    if value != shown.resting_cut:
+        # No tails of binary fractions in the address.
+        value = round(value, shown.n_decimals + 1)
+    is_moved = ranking_view.check_cut(value, shown) is not None
+    address.write({"cut": repr(value) if is_moved else None, "page": None})
 
 
-def reset_cut() -> None:
-    """Set the cut back to the method's own; for callbacks."""
-    address.hold("cut", None, None)
-    forget_notes()
+def turn_to(page: int) -> None:
+    """Show another page; for callbacks."""
+    address.write({"page": str(page) if page > 1 else None})
 
 
 def narrow(given: str | None, suggested: str | None) -> None:
     """Show one given and one suggested class; for callbacks."""
-    st.session_state["cls"], st.session_state["suggested"] = given, suggested
-    forget_notes()
+    address.write({"cls": given, "suggested": suggested, "page": None})
+
+
+def reset_cut() -> None:
+    """Set the cut back to the method's own; for callbacks."""
+    address.write({"cut": None, "page": None})
+
+
+def clear() -> None:
+    """Restrict nothing any more; the method stays. For callbacks."""
+    address.write(dict.fromkeys(KEYS[1:]))
+
+
+def forget() -> None:
+    """Forget all that was chosen, because another dataset is meant; for callbacks."""
+    address.write(dict.fromkeys(KEYS))
 
 
 def as_address(dataset: Dataset, filters: Filters) -> dict[str, str]:
     """Return filters as the keys of an address, for a link to another page."""
-    asked = {
+    texts = {
         "dataset": dataset.name,
         "method": filters.method,
         "cls": filters.cls,
@@ -186,60 +249,13 @@ def as_address(dataset: Dataset, filters: Filters) -> dict[str, str]:
         "state": str(filters.state),
         "cut": None if filters.cut is None else repr(filters.cut),
     }
-    return {key: value for key, value in asked.items() if value is not None}
+    return {key: text for key, text in texts.items() if text is not None}
 
 
-def check_address(dataset: Dataset, methods: Sequence[str]) -> None:
-    """Note what the address asks for and cannot be had; before the widgets are drawn.
-
-    Parameters
-    ----------
-    dataset, methods
-        What there is.
-    """
-    fresh = list(refusals(st.query_params.to_dict(), dataset, methods))
-    if fresh:
-        st.session_state[_NOTES] = fresh
-
-
-def notes() -> list[str]:
-    """Return what was noted since a filter was last changed: whole sentences as markdown."""
-    return st.session_state.get(_NOTES, [])
-
-
-def note(sentence: str) -> None:
-    """Keep a sentence for `notes`."""
-    st.session_state[_NOTES] = [*notes(), sentence]
-
-
-def forget_notes() -> None:
-    """Drop what was noted: somebody chose anew."""
-    st.session_state.pop(_NOTES, None)
-
-
-def refusals(asked: Mapping[str, str], dataset: Dataset, methods: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for every key of an address whose value is no choice.
-
-    Parameters
-    ----------
-    asked
-        The address.
-    dataset, methods
-        What there is.
-    """
-    name = plain(dataset.name)
-    method = asked.get("method")
-    if method and method not in methods:
-        what = "is no method" if method not in catalog.names() else f"has not scored {name} yet"
-        known = plain(", ".join(methods))
-        yield f"{_shown(method)} {what}; there are {known}. Showing {plain(methods[0])}."
-    for key, label in (("cls", "given"), ("suggested", "suggested")):
-        if asked.get(key) and asked[key] not in dataset.class_names:
-            yield f"{name} has no class {_shown(asked[key])}. Showing every {label} class."
-    try:
-        suspects.parse_state(asked.get("state"))
-    except InputError:
-        yield f"{_shown(asked['state'])} is no state; there are {', '.join(State)}. Showing all."
+def _take(key: str, widget: str, default: str | None, *, drops: str = "page") -> None:
+    """Write what a widget holds; another list starts at its beginning."""
+    value = st.session_state[widget]
+    address.write({drops: None, "page": None, key: None if value == default else value})
 
 
 def _shown(text: str) -> str:

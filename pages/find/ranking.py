@@ -61,7 +61,7 @@ heading = st.container(horizontal=True, vertical_alignment="bottom")
 heading.title("Ranking")
 bar = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with bar, st.container(width=170):
-    dataset = session.choose_dataset()
+    dataset = session.choose_dataset(on_change=filters.forget)
 if dataset is None:
     st.info("There is no dataset yet: import one, or look at the demo.")
     st.page_link(
@@ -71,29 +71,27 @@ if dataset is None:
 methods = suspects.methods(shelf, dataset)
 if not methods:
     stop_unscored(dataset)
-filters.check_address(dataset, methods)
+asked = filters.asked()
+chosen, refusals = filters.parse(asked, dataset, methods)
 with bar:
-    chosen = filters.draw(dataset, methods)
+    filters.draw(dataset, methods, chosen)
     st.button("Clear filters", on_click=filters.clear, type="tertiary", icon=":material/close:")
 ranking = suspects.ranked(shelf, dataset, chosen.method)
 shown = ranking_view.distribution(shelf, ranking)
-belongs_to = (dataset.id, chosen.method)
-cut = None if shown is None else filters.cut(shown, belongs_to=belongs_to)
+cut, wrong_cut = filters.parse_cut(asked, shown)
+page, wrong_page = filters.parse_page(asked)
 chosen = replace(chosen, cut=cut)
-page = filters.page(belongs_to=(dataset.id, chosen))
 listed = st.session_state.get("ranking-as-of", (None, None))
 as_of = listed[1] if listed[0] == (dataset.id, chosen) else None
 view = ranking_view.look(shelf, dataset, chosen, ranking=ranking, as_of=as_of, page=page)
 st.session_state["ranking-as-of"] = (dataset.id, chosen), view.as_of
-if view.page != page:
-    filters.turn_to(view.page)
 
 with heading:
     st.space("stretch")
     score_card.draw(ranking.scores)
     if st.button("Review these", type="primary", icon=":material/keyboard:"):
         st.switch_page(shell.page_path("review"), query_params=filters.as_address(dataset, chosen))
-for sentence in filters.notes():
+for sentence in (*refusals, *wrong_cut, *wrong_page):
     st.warning(sentence)
 for sentence in ranking_state.remarks(shelf, dataset, ranking):
     st.caption(plain(sentence))
@@ -102,12 +100,17 @@ left, right = st.columns([3, 1], gap="medium")
 with left:
     line = st.container(horizontal=True, vertical_alignment="center")
     with line:
-        st.markdown(counts_in_words(view), width="content")
+        st.markdown(f":small[{counts_in_words(view)}]", width="content")
         if view.counts.n_moved:
-            words = f"Update list ({view.counts.n_moved:,} decided since)"
-            st.button(words, on_click=open_anew, type="tertiary", icon=":material/refresh:")
+            st.button(
+                "Update",
+                on_click=open_anew,
+                type="tertiary",
+                icon=":material/refresh:",
+                help=f"{view.counts.n_moved:,} samples were decided since this list was made.",
+            )
         st.space("stretch")
-        filters.page_buttons(view.page, view.n_pages)
+        filters.draw_pages(view.page, view.n_pages)
     if not view.tiles:
         st.info("No sample fits these filters: choose another state or class, or clear them.")
     opened = gallery.draw(
@@ -133,7 +136,7 @@ with right, st.container(key="beside"):
             key="distribution",
             on_cut=partial(filters.move_cut, shown),
         )
-        filters.cut_slider(shown, cut)
+        filters.draw_cut(shown, cut)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(plain(ranking_view.flags_in_words(ranking, shown, cut)), width="stretch")
             if cut is not None:
@@ -147,6 +150,6 @@ with right, st.container(key="beside"):
         on_choose=filters.narrow,
     )
 if opened is not None:
-    st.switch_page(
-        shell.page_path("sample"), query_params={"dataset": dataset.name, "sample": opened}
-    )
+    # With the list, so that the sample's neighbours and the way back are known there.
+    listed_as = filters.as_address(dataset, chosen) | {"page": str(view.page), "sample": opened}
+    st.switch_page(shell.page_path("sample"), query_params=listed_as)
