@@ -48,11 +48,16 @@ _SHEET = """<style>
 .lf-class { min-width: 0; }
 .lf-class-head { display: flex; justify-content: space-between; gap: 1rem; }
 .lf-class-name { font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.lf-class-count { color: var(--lf-faint); font-variant-numeric: tabular-nums; white-space: nowrap; }
+.lf-class-count { color: var(--lf-faint); font-size: .9rem;
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
 .lf-class .lf-track { height: .3rem; margin: .25rem 0 .5rem; }
 .lf-problems { display: grid; gap: .6rem; }
 .lf-problem { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .9rem;
   align-items: center; overflow-wrap: anywhere; }
+.lf dl.lf-facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .2rem 1.4rem;
+  margin: 0; padding: 0; font-size: .9rem; }
+.lf .lf-facts dt { color: var(--lf-faint); font-weight: 400; margin: 0; padding: 0; }
+.lf .lf-facts dd { margin: 0; padding: 0; overflow-wrap: anywhere; }
 @media (max-width: 60rem) { .lf-work { grid-template-columns: minmax(0, 1fr) 6rem 4rem; }
   .lf-classes { grid-template-columns: minmax(0, 1fr); } }
 </style>"""
@@ -145,3 +150,17 @@ def tile(sheet: str | None, number: int, n_tiles: int, side: int) -> str:
             f"background-size:{COLUMNS * side}px {n_rows * side}px"
         )
     return f'<span class="lf-tile" style="width:{side}px;height:{side}px{place}"></span>'
+
+
+def size_in_words(n_bytes: int) -> str:
+    """Return bytes as people say them.
+
+    Examples
+    --------
+    >>> size_in_words(2_300_000_000), size_in_words(1_500_000), size_in_words(900)
+    ('2.3 GB', '1.5 MB', '1 kB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{max(1, round(n_bytes / 1e3))} kB"
