@@ -8,7 +8,7 @@ import streamlit as st
 
 from audit.records.dataset import Dataset
 from audit.records.decision import Verdict
-from audit.ui import filters
+from audit.ui import filters, sample_image, verdict_form
 from audit.ui.texts import plain
 from audit.workbench import sample_view, trajectories
 from audit.workbench.sample_view import Event, MethodScore, Neighbours, View
@@ -154,6 +154,29 @@ def place(beside: Neighbours, score: MethodScore | None, filtered: str) -> str:
     if beside.place is None:
         return f"{rank}; not in the list of {beside.n_listed:,} samples ({filtered})."
     return f"{rank}; {beside.place:,} of {beside.n_listed:,} in the list ({filtered})."
+
+
+def picture(dataset: Dataset, sample: View) -> None:
+    """Draw the image of a sample, or why it cannot be used."""
+    if sample.problem is not None:
+        st.warning(f"This image cannot be used: {plain(sample.problem)}")
+        return
+    label = f"labelled {sample.given}" if sample.given else "without a label"
+    sample_image.draw(dataset.id, sample.position, alt=f"Sample {sample.key}, {label}")
+
+
+def form(shelf: Shelf, dataset: Dataset, sample: View, *, reviewer: str) -> None:
+    """Draw the form that decides a sample; what is on the page is recorded with the decision."""
+    shown = sample.scored_by.as_shown() if sample.scored_by else {}
+    subject = verdict_form.Subject(
+        dataset=dataset,
+        key=sample.key,
+        given=sample.given,
+        suggested=sample.suggested,
+        standing=sample.standing,
+        shown={"position": sample.position, **shown},
+    )
+    verdict_form.draw(shelf, subject, reviewer=reviewer)
 
 
 def labels(sample: View) -> None:

@@ -16,6 +16,7 @@ from audit.records.dataset import Dataset
 from audit.records.decision import Decision, Verdict
 from audit.ui.texts import plain
 from audit.workbench import receiving
+from audit.workbench.receiving import Conflict
 from audit.workbench.shelf import Shelf
 
 _LONGEST_LABEL = 24
@@ -60,7 +61,7 @@ def draw(shelf: Shelf, subject: Subject, *, reviewer: str, name: str = "verdict"
     name
         Tells several forms of a page apart; only one form may have shortcuts on a page.
     """
-    form = _Form(shelf, subject, reviewer, name)
+    form = Form(shelf, subject, reviewer, name, state=_state())
     given, suggested, standing = subject.given, subject.suggested, subject.standing
     with st.container(horizontal=True, gap="small"):
         form.button(
@@ -108,14 +109,34 @@ def draw(shelf: Shelf, subject: Subject, *, reviewer: str, name: str = "verdict"
     form.tell()
 
 
-class _Form:
-    def __init__(self, shelf: Shelf, subject: Subject, reviewer: str, name: str) -> None:
+class Form:
+    """What the buttons of one drawn form do.
+
+    Parameters
+    ----------
+    shelf, subject, reviewer, name
+        As in `draw`.
+    state
+        Of the tab: notes that were typed, the tab's client and the numbers that it has used.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        subject: Subject,
+        reviewer: str,
+        name: str,
+        *,
+        state: MutableMapping[str, Any],
+    ) -> None:
         self._shelf, self._subject, self._reviewer, self._name = shelf, subject, reviewer, name
+        self._state = state
         # Moves on with every decision about the sample, and with nothing else.
         stands = "none" if subject.standing is None else subject.standing.id
         self._drawn = f"{subject.dataset.id} {subject.key} {stands}"
 
     def widget(self, part: str) -> str:
+        """Return the key of a widget, another one for every sample."""
         return f"{self._name}-{part} {self._subject.dataset.id} {self._subject.key}"
 
     def button(
@@ -128,6 +149,7 @@ class _Form:
         help: str,  # noqa: A002
         disabled: bool = False,
     ) -> None:
+        """Draw the button of a verdict; that of the standing one is marked."""
         standing = self._subject.standing
         is_standing = standing is not None and (standing.verdict, standing.label) == (
             verdict,
@@ -143,26 +165,29 @@ class _Form:
             disabled=disabled,
             help=help,
             width="stretch",
-            on_click=self._decide,
+            on_click=self.decide,
             args=(verdict, class_name),
         )
 
     def undo(self) -> None:
+        """Take back the decision that was painted as standing."""
         standing = self._subject.standing
         assert standing is not None, "the button is off while nothing is decided"
         self._send("undo", {"kind": "undo", "of": {"id": standing.id}}, "Taken back.")
 
     def forget_told(self) -> None:
-        _state().pop(f"{self._name}-told", None)
+        """Drop what was said of the last press."""
+        self._state.pop(f"{self._name}-told", None)
 
     def tell(self) -> None:
-        told = _state().get(f"{self._name}-told")
+        """Draw what became of the last press."""
+        told = self._state.get(f"{self._name}-told")
         if told is not None and told[0] == (self._subject.dataset.id, self._subject.key):
-            # A live region, so that a screen reader hears what a press did.
             (st.caption if told[1] else st.error)(plain(told[2]))
 
-    def _decide(self, verdict: Verdict, class_name: str | None) -> None:
-        note = str(_state().get(self.widget("note")) or "").strip()
+    def decide(self, verdict: Verdict, class_name: str | None) -> None:
+        """Record a verdict; the same one from the same drawn form is recorded once."""
+        note = str(self._state.get(self.widget("note")) or "").strip()
         standing = self._subject.standing
         if standing is not None and standing.reviewer == self._reviewer:
             same = (standing.verdict, standing.label, standing.note)
@@ -196,18 +221,24 @@ class _Form:
         elif received.refused:
             self._remember(f"Not recorded: {received.refused[0].reason}", is_fine=False)
         else:
+            replaced = [one.other.reviewer for one in received.conflicts if self._is_own(one)]
+            if replaced:
+                done = f"{done} You replaced the decision of {replaced[0]}; both are kept."
             self._remember(done, is_fine=True)
+
+    def _is_own(self, conflict: Conflict) -> bool:
+        about = (conflict.own.dataset_id, conflict.own.sample_key)
+        return conflict.own_stands and about == (self._subject.dataset.id, self._subject.key)
 
     def _sender(self, act: str) -> dict[str, object]:
         """Return client and running number of an act: the same for the same press on the same form."""
-        state = _state()
-        client = state.setdefault(f"{self._name}-client", f"form-{uuid.uuid4().hex}")
-        numbers: dict[str, int] = state.setdefault(f"{self._name}-numbers", {})
+        client = self._state.setdefault(f"{self._name}-client", f"form-{uuid.uuid4().hex}")
+        numbers: dict[str, int] = self._state.setdefault(f"{self._name}-numbers", {})
         return {"client": client, "seq": numbers.setdefault(f"{self._drawn} {act}", len(numbers))}
 
     def _remember(self, sentence: str, *, is_fine: bool) -> None:
         about = (self._subject.dataset.id, self._subject.key)
-        _state()[f"{self._name}-told"] = about, is_fine, sentence
+        self._state[f"{self._name}-told"] = about, is_fine, sentence
 
 
 def _state() -> MutableMapping[str, Any]:

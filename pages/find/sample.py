@@ -4,16 +4,7 @@ import streamlit as st
 
 from audit.errors import AuditError, NotFoundError
 from audit.records.dataset import Dataset
-from audit.ui import (
-    filters,
-    palette,
-    sample_image,
-    sample_panels,
-    session,
-    shell,
-    trajectory_plots,
-    verdict_form,
-)
+from audit.ui import filters, palette, sample_panels, session, shell, trajectory_plots
 from audit.ui.texts import plain
 from audit.workbench import sample_view, suspects, trajectories
 from audit.workbench.sample_view import View
@@ -63,25 +54,9 @@ def find_trajectories(
 
 def draw_left(dataset: Dataset, sample: View) -> None:
     """Draw image, labels, form and facts."""
-    label = f"labelled {sample.given}" if sample.given else "without a label"
-    if sample.problem is None:
-        sample_image.draw(dataset.id, sample.position, alt=f"Sample {sample.key}, {label}")
-    else:
-        st.warning(f"This image cannot be used: {plain(sample.problem)}")
+    sample_panels.picture(dataset, sample)
     sample_panels.labels(sample)
-    leading = sample.scored_by
-    verdict_form.draw(
-        shelf,
-        verdict_form.Subject(
-            dataset=dataset,
-            key=sample.key,
-            given=sample.given,
-            suggested=sample.suggested,
-            standing=sample.standing,
-            shown={"position": sample.position, **(leading.as_shown() if leading else {})},
-        ),
-        reviewer=session.reviewer(),
-    )
+    sample_panels.form(shelf, dataset, sample, reviewer=session.reviewer())
     sample_panels.facts(sample)
 
 
