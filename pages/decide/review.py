@@ -31,7 +31,7 @@ def main() -> None:
     """Draw the page."""
     # The station needs the height that Streamlit leaves free above and below a page.
     st.html(
-        "<style>.stMainBlockContainer{padding:3.5rem 2.6rem 0}.stMainBlockContainer h1{padding:0 0 .2rem}"
+        "<style>.stMainBlockContainer{padding:3.5rem 2.6rem 0}.stMainBlockContainer h1{padding:0 0 .6rem;line-height:1}"
         ".stMainBlockContainer>.stVerticalBlock{gap:.6rem}</style>"
     )
     title, *slots = st.columns([1.1, 1.3, 1, 1.3, 1.3, 1.3], vertical_alignment="bottom")

@@ -33,6 +33,7 @@ _mount = component(
 )
 
 
+@st.fragment
 def draw(dataset: Dataset, *, query: str, is_open: bool) -> None:
     """Draw the station.
 

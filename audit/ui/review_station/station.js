@@ -13,10 +13,16 @@ const PACKS = [1, 3, 8, 16, 32]; // pictures per request: the first picture come
 const MOST_REQUESTS = 2;
 const BATCH = 250; // decisions per message
 const RESEND_MS = 1500;
+const QUIET_MS = 120; // a message waits for a pause between keys, because its answer redraws the page
+const LONGEST_MS = 1000; // but no longer than this
+const STOCK = 96; // pictures ahead from which on fetching takes its time
+const STOCKED_MS = 120;
 const OFFLINE_MS = 3000;
 const HISTORY = 500;
 const STRIP = 10;
 const SMALL = 96; // pictures up to this side are drawn with hard pixels
+const MOST_TIMES = 16; // and enlarged so many times at most
+const LEAST_SIDE = 320; // unless they would stay smaller than this, in CSS pixels
 
 // ------------------------------------------------------------------------------------- pure logic
 
@@ -484,7 +490,7 @@ class Pictures {
   constructor(dataset, ready) {
     this.dataset = dataset;
     this.ready = ready;
-    this.blobs = new Map(); // position → Blob, or null where there is nothing to show
+    this.held = new Map(); // position → bytes, or null where there is nothing to show
     this.bitmaps = new Map();
     this.decoding = new Set();
     this.asking = new Set();
@@ -498,7 +504,7 @@ class Pictures {
   }
 
   cannotShow(position) {
-    return this.blobs.get(position) === null;
+    return this.held.get(position) === null;
   }
 
   get(position) {
@@ -525,11 +531,14 @@ class Pictures {
   }
 
   #fetch() {
-    if (this.wait || this.requests >= (this.packs < 2 ? 1 : MOST_REQUESTS)) return;
+    if (this.wait) return;
+    const next = this.items[this.cursor + STOCK] ?? this.items[this.items.length - 1];
+    const isStocked = next !== undefined && this.held.has(next.position);
+    if (this.requests >= (this.packs < 2 || isStocked ? 1 : MOST_REQUESTS)) return;
     const size = PACKS[Math.min(this.packs, PACKS.length - 1)];
     const at = [];
     for (const position of this.#near(PICTURES_AHEAD, DECODE_AHEAD)) {
-      if (!this.blobs.has(position) && !this.asking.has(position)) at.push(position);
+      if (!this.held.has(position) && !this.asking.has(position)) at.push(position);
       if (at.length === size) break;
     }
     if (at.length === 0 || (this.bytes > MOST_BYTES && !this.#forget(at.length))) return;
@@ -539,6 +548,7 @@ class Pictures {
     this.#pack(at)
       .then(() => {
         this.delay = 0;
+        return isStocked && pause(STOCKED_MS);
       })
       .catch(() => {
         if (this.abort.signal.aborted) return;
@@ -563,8 +573,9 @@ class Pictures {
     if (!answer.ok) throw new Error(`The pictures answered ${answer.status}.`);
     const parts = unpack(await answer.arrayBuffer(), at.length);
     parts.forEach((bytes, k) => {
-      if (this.blobs.has(at[k])) return;
-      this.blobs.set(at[k], bytes && new Blob([bytes], { type: mediaType(bytes) }));
+      if (this.held.has(at[k])) return;
+      // A copy, so that forgetting one picture does not wait for the others of its pack.
+      this.held.set(at[k], bytes && bytes.slice());
       this.bytes += bytes?.length ?? 0;
       if (!bytes) this.ready(at[k]);
     });
@@ -574,11 +585,11 @@ class Pictures {
   // Make room by forgetting what lies far behind; false where everything held is still wanted.
   #forget(n) {
     const wanted = new Set(this.#near(PICTURES_AHEAD, 4 * DECODE_AHEAD));
-    for (const [position, blob] of this.blobs) {
+    for (const [position, bytes] of this.held) {
       if (this.bytes <= MOST_BYTES) break;
-      if (wanted.has(position) || !blob) continue;
-      this.blobs.delete(position);
-      this.bytes -= blob.size;
+      if (wanted.has(position) || !bytes) continue;
+      this.held.delete(position);
+      this.bytes -= bytes.length;
     }
     return this.bytes <= MOST_BYTES || n === 0;
   }
@@ -592,10 +603,10 @@ class Pictures {
       this.bitmaps.delete(position);
     }
     for (const position of near) {
-      const blob = this.blobs.get(position);
-      if (!blob || this.bitmaps.has(position) || this.decoding.has(position)) continue;
+      const bytes = this.held.get(position);
+      if (!bytes || this.bitmaps.has(position) || this.decoding.has(position)) continue;
       this.decoding.add(position);
-      createImageBitmap(blob).then(
+      createImageBitmap(new Blob([bytes], { type: mediaType(bytes) })).then(
         (bitmap) => this.#decoded(position, bitmap),
         () => this.#decoded(position, null),
       );
@@ -606,7 +617,7 @@ class Pictures {
     this.decoding.delete(position);
     if (this.abort.signal.aborted) return bitmap?.close();
     if (bitmap) this.bitmaps.set(position, bitmap);
-    else this.blobs.set(position, null);
+    else this.held.set(position, null);
     this.ready(position);
     return undefined;
   }
@@ -616,7 +627,7 @@ class Pictures {
     clearTimeout(this.wait);
     this.bitmaps.forEach((bitmap) => bitmap.close());
     this.bitmaps.clear();
-    this.blobs.clear();
+    this.held.clear();
   }
 }
 
@@ -742,6 +753,7 @@ class Station {
     window.removeEventListener("resize", this.onSize);
     this.sizes.disconnect();
     clearInterval(this.clock);
+    clearTimeout(this.sending);
     this.history?.flush();
     post.close(this);
     this.queue?.close();
@@ -936,6 +948,9 @@ class Station {
     if (canvas.height !== bitmap.height) canvas.height = bitmap.height;
     const isSmall = Math.max(bitmap.width, bitmap.height) <= SMALL;
     canvas.classList.toggle("small", isSmall);
+    // A picture of a few pixels is recognised better when it is not as large as the screen.
+    const most = isSmall ? `${Math.max(LEAST_SIDE, MOST_TIMES * Math.max(bitmap.width, bitmap.height))}px` : "";
+    if (canvas.style.maxWidth !== most) canvas.style.maxWidth = canvas.style.maxHeight = most;
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, bitmap.width, bitmap.height);
     context.drawImage(bitmap, 0, 0);
@@ -1148,14 +1163,22 @@ class Station {
 
   #send() {
     if (!this.emit || this.sentAt !== null) return;
+    const now = performance.now();
+    const since = now - (this.times[this.times.length - 1] ?? 0);
+    if (since < QUIET_MS && now - (this.oldest ??= now) < LONGEST_MS) {
+      clearTimeout(this.sending);
+      this.sending = setTimeout(() => this.#send(), Math.max(10, QUIET_MS - since));
+      return;
+    }
     const known = new Set(this.data.datasets);
     const entries = this.outbox.pending(BATCH, (entry) => known.has(entry.dataset));
     if (entries.length === 0) {
       this.waitingSince = null;
       return;
     }
-    this.waitingSince ??= performance.now();
-    this.sentAt = performance.now();
+    this.waitingSince ??= now;
+    this.sentAt = now;
+    this.oldest = null;
     this.batch = { nonce: `${this.outbox.client}-${++this.nonce}`, entries };
     this.emit(this.batch);
   }
