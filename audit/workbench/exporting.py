@@ -129,6 +129,25 @@ def label_version(dataset: Dataset, decisions: Mapping[str, Decision]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatchPlan:
+    """What applying a patch would do.
+
+    Parameters
+    ----------
+    decisions
+        All of the patch, sorted by sample key.
+    new
+        Those that the log does not hold.
+    conflicts
+        New decision and the other one that stands on its sample now.
+    """
+
+    decisions: tuple[Decision, ...]
+    new: tuple[Decision, ...]
+    conflicts: tuple[tuple[Decision, Decision], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What applying a patch did.
 
@@ -145,8 +164,8 @@ class Applied:
     conflicts: tuple[str, ...]
 
 
-def apply(workspace: Workspace, dataset: Dataset, path: Path) -> Applied:
-    """Append the decisions of a patch that the log does not hold; the later decision stands.
+def plan_patch(workspace: Workspace, dataset: Dataset, path: Path) -> PatchPlan:
+    """Return what applying a patch would do; nothing is stored.
 
     Raises
     ------
@@ -159,22 +178,44 @@ def apply(workspace: Workspace, dataset: Dataset, path: Path) -> Applied:
     log = decision_rows.log(workspace, dataset.id)
     undone = {event.undoes for event in log if isinstance(event, Undo)}
     held = {identity(e) for e in log if isinstance(e, Decision) and e.id not in undone}
-    new = [decision for decision in read.decisions if identity(decision) not in held]
+    new = tuple(decision for decision in read.decisions if identity(decision) not in held)
     before = decision_rows.current(workspace, dataset.id)
-    decision_rows.append(workspace, new)
+    standing = [(decision, before.get(decision.sample_key)) for decision in new]
+    return PatchPlan(
+        decisions=read.decisions,
+        new=new,
+        conflicts=tuple(
+            (decision, other)
+            for decision, other in standing
+            if other is not None
+            and (other.verdict, other.label) != (decision.verdict, decision.label)
+        ),
+    )
+
+
+def apply(workspace: Workspace, dataset: Dataset, path: Path) -> Applied:
+    """Append the decisions of a patch that the log does not hold; the later decision stands.
+
+    Raises
+    ------
+    RefusedError
+        If the patch is for other data.
+    InputError
+        If it cannot be read; names the line.
+    """
+    plan = plan_patch(workspace, dataset, path)
+    decision_rows.append(workspace, plan.new)
     after = decision_rows.current(workspace, dataset.id)
-    conflicts: list[str] = []
-    for decision in new:
-        other = before.get(decision.sample_key)
-        if other is None or (other.verdict, other.label) == (decision.verdict, decision.label):
-            continue
-        stands = after[decision.sample_key]
-        conflicts.append(
-            f"{decision.sample_key}: {other.reviewer} decided {other.verdict} at {to_iso(other.decided_at)}, "
-            f"{decision.reviewer} {decision.verdict} at {to_iso(decision.decided_at)}; "
-            f"the later one, by {stands.reviewer}, stands."
-        )
-    return Applied(n_decisions=len(read.decisions), n_new=len(new), conflicts=tuple(conflicts))
+    return Applied(
+        n_decisions=len(plan.decisions),
+        n_new=len(plan.new),
+        conflicts=tuple(
+            f"{new.sample_key}: {other.reviewer} decided {other.verdict} at {to_iso(other.decided_at)}, "
+            f"{new.reviewer} {new.verdict} at {to_iso(new.decided_at)}; "
+            f"the later one, by {after[new.sample_key].reviewer}, stands."
+            for new, other in plan.conflicts
+        ),
+    )
 
 
 def identity(decision: Decision) -> tuple[object, ...]:

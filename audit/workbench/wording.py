@@ -13,6 +13,8 @@ _REPLACED: tuple[tuple[str, str], ...] = (
     (r"check --weights", "check the path"),
     (r"no --weights FILE was given", "no weights file was named"),
     (r"train with --probe none", "look for a ranking instead"),
+    (r"choose another name or use --force", "choose another name, or tick “Replace what is there”"),
+    (r"so --force does not replace it", "so it is not replaced"),
     (r"continue it with 'labeltrace resume \w+'", "resume it"),
 )
 
