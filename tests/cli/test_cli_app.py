@@ -104,7 +104,7 @@ def test_a_dashboard_for_others_warns_and_still_refuses_foreign_names(start, tmp
 def test_the_flag_names_the_workspace_that_is_shown(start, staged_copy, tmp_path, tab, visit):
     process = quiet(start, tmp_path / "other", "--workspace", staged_copy)
     visit(tab, f"{ready(process)}/ranking")
-    tab.get_by_text("staged").first.wait_for()
+    tab.get_by_test_id("gallery-tile").first.wait_for()
     assert not (tmp_path / "other").exists()
 
 
