@@ -23,9 +23,9 @@ from audit.store.workspace import Workspace
 def images(n_samples, side=12, seed=7):
     """Return images whose colour and a mark tell them apart, (n, side, side, 3) uint8."""
     rng = np.random.default_rng(seed)
-    pictures = rng.integers(0, 70, (n_samples, side, side, 3))
+    pictures = rng.integers(0, 70, (n_samples, side, side, 3), dtype=np.uint8)
     pictures[np.arange(n_samples), :, :, np.arange(n_samples) % 3] += 120
-    return pictures.astype(np.uint8)
+    return pictures
 
 
 def stage(

@@ -10,9 +10,9 @@ export function describe(cell, names) {
   return `${n} ${n === 1 ? "sample" : "samples"} given ${names[cell.given]}, suggested ${names[cell.suggested]}`;
 }
 
-/** Return the share of the full colour for a count, in [0, 1]; small counts stay visible. */
+/** Return the share of the full colour for a count: small counts are seen, the text on large ones too. */
 export function strength(count, largest) {
-  return count ? 0.12 + 0.88 * Math.sqrt(count / largest) : 0;
+  return count ? 0.1 + 0.5 * Math.sqrt(count / largest) : 0;
 }
 
 function node(tag, className, text) {
@@ -104,7 +104,7 @@ class Confusion {
         if (row === column) place.className = "same";
         if (cell) {
           const share = strength(cell.n_samples, this.largest);
-          const button = this.button(cell, share > 0.55 ? "strong" : "");
+          const button = this.button(cell, "");
           button.textContent = String(cell.n_samples);
           button.style.setProperty("--share", `${Math.round(share * 100)}%`);
           place.append(button);
