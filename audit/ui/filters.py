@@ -26,10 +26,6 @@ _METHOD, _STATE, _SLIDER, _PAGES = "filters-method", "filters-state", "filters-c
 _WIDTHS = {"method": 130, "cls": 165, "suggested": 165, "state": 135}
 _LONGEST_SHOWN = 60
 _OWN_FLAGS = "Showing the method's own flags."
-_STATE_HELP = (
-    "What is known or decided: **all** usable samples, **undecided** or **decided** ones, **flagged** "
-    "ones, **todo** (flagged and undecided), one verdict, or **problem**: samples that cannot be used."
-)
 
 
 def asked() -> dict[str, str]:
@@ -137,7 +133,6 @@ def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters) -> None:
             "Method",
             methods,
             key=_METHOD,
-            help="Whose scores order the samples.",
             on_change=partial(_take, "method", _METHOD, methods[0], drops="cut"),
         )
     for key, label in (("cls", "Given class"), ("suggested", "Suggested class")):
@@ -157,7 +152,6 @@ def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters) -> None:
             "State",
             [str(state) for state in State],
             key=_STATE,
-            help=_STATE_HELP,
             on_change=partial(_take, "state", _STATE, str(State.ALL)),
         )
 
@@ -181,7 +175,6 @@ def draw_cut(shown: Distribution, cut: float | None) -> None:
         format=f"%.{shown.n_decimals}f",
         key=_SLIDER,
         on_change=lambda: move_cut(shown, st.session_state[_SLIDER]),
-        help="Samples on the suspect side of the cut, and on it, count as flagged.",
     )
 
 

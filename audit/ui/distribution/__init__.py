@@ -83,4 +83,4 @@ def alt(shown: Distribution, cut: float | None) -> str:
             f" From the 10th to the 99th percentile, threshold rows lie between "
             f"{shown.band[0]:.2g} and {shown.band[1]:.2g}."
         )
-    return said + (f" The cut is at {cut:.3g}." if cut is not None else "")
+    return said + (f" The line stands at {cut:.3g}." if cut is not None else "")
