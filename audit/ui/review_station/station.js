@@ -1237,8 +1237,9 @@ class Station {
     const pace = rate === null ? "" : ` · ${rate}/min`;
     const done = isOpenList ? queue.before + decided : Math.min(this.cursor + 1, queue.total);
     const total = isOpenList ? queue.before + queue.total : queue.total;
-    say(this.progressText, `${done} of ${total} ${isOpenList ? "decided" : "looked at"}${pace}`);
-    const fraction = total ? done / total : 1;
+    const words = isOpenList ? `${done} of ${total} decided` : `Sample ${done} of ${total}`;
+    say(this.progressText, total ? `${words}${pace}` : "No samples");
+    const fraction = total ? done / total : 0;
     this.bar.style.transform = `scaleX(${fraction})`;
     this.barFrame.setAttribute("aria-valuenow", String(Math.round(fraction * 100)));
     const counts = this.history.counts();
@@ -1356,7 +1357,10 @@ class Station {
   #done() {
     const { queue } = this;
     if (queue.total === 0) {
-      this.#nothing("Nothing is left to decide with these filters.", "Choose others above, or go on:");
+      const sentence = this.#isOpenList()
+        ? "Nothing is left to decide with these filters."
+        : "No sample fits these filters.";
+      this.#nothing(sentence, "Choose other filters above, or go on:");
       return;
     }
     const broken = queue.items.filter((item) => this.pictures.cannotShow(item.position)).length;
