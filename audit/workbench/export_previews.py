@@ -179,7 +179,7 @@ def forms(dataset: Dataset) -> tuple[Form, ...]:
         Form(
             name=Format.FOLDER,
             title="Class folders",
-            what=f"A folder per class with the images, {'as PNG files' if is_arrays else 'linked or copied'}.",
+            what=f"A folder per class, the images {'as PNG files' if is_arrays else 'linked or copied'}.",
             when="Choose it for ImageFolder and its like.",
             has_links=not is_arrays,
             can_download=False,

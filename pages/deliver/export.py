@@ -59,7 +59,7 @@ def take_away(dataset: Dataset, form: Form, *, is_busy: bool) -> None:
     options = export_form.options(form)
     missing = export_previews.check_images(dataset, form.name)
     if missing is not None:
-        st.warning(plain(missing))
+        st.warning(plain(wording.on_the_page(missing)))
     default = str(export_previews.default_path(shelf, dataset, form.name))
     typed, replace = export_form.place(default, form=form, dataset=dataset)
     with st.container(horizontal=True):
