@@ -48,6 +48,7 @@ def look(tab, visit, url):
     for theme in ("light", "dark"):
         tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
         visit(tab, url)
+        tab.locator("style", has_text="stSidebarNavLink").wait_for(state="attached")
         tab.wait_for_load_state("networkidle")
         found[theme] = objections(tab)
     return found
