@@ -125,6 +125,9 @@ def test_undo_and_decide_again_by_pressing_and_all_texts_stay_text(serve, staged
     key = dataset.sample_keys[2]
     tab.get_by_text(HOSTILE).first.wait_for()
     assert tab.get_by_text(HOSTILE).count() == 3
+    assert tab.get_by_role("row").nth(1).locator("time").get_attribute("title") == (
+        "2026-03-01 12:00:02 UTC"
+    )
     tab.get_by_role("button", name=f"Undo: keep on {key} by ann").click()
     row = tab.get_by_role("row").filter(has_text=key)
     row.get_by_text("Undone by bob").wait_for()
