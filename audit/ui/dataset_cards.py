@@ -62,13 +62,14 @@ def _cards(shelf: Shelf, *, was_busy: bool) -> None:
 
 def summary(cards: Sequence[Card]) -> str:
     """Return one sentence about all datasets."""
+    parts = [_counted(len(cards), "dataset")]
     n_left = sum(card.n_left for card in cards)
     n_decided = sum(card.n_decided for card in cards)
-    datasets = "1 dataset" if len(cards) == 1 else f"{len(cards):,} datasets"
-    left = "no suspects left" if not n_left else f"{n_left:,} suspects left"
-    if n_left == 1:
-        left = "1 suspect left"
-    return f"{datasets}, {left} to review, {n_decided:,} decided."
+    if any(card.suspects is not None for card in cards):
+        parts.append(f"{_counted(n_left, 'suspect') if n_left else 'no suspects'} left to review")
+    if n_decided:
+        parts.append(f"{n_decided:,} decided")
+    return f"{', '.join(parts)}."
 
 
 def ago(moment: datetime, now: datetime) -> str:
