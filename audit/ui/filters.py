@@ -28,6 +28,11 @@ _LONGEST_SHOWN = 60
 _OWN_FLAGS = "Showing the method's own flags."
 
 
+def is_opened() -> bool:
+    """Return whether the page has just been opened; before `draw`."""
+    return _METHOD not in st.session_state
+
+
 def asked() -> dict[str, str]:
     """Return what the address asks for, as texts by key; once per run, before the widgets are drawn."""
     return address.read(KEYS, anchor=_METHOD)

@@ -88,6 +88,15 @@ class Counts:
     n_unscored: int
     n_moved: int
 
+    @property
+    def in_words(self) -> str:
+        """The counts as sentences."""
+        said = (
+            f"{self.n_shown:,} of {self.n_samples:,} samples, {self.n_flagged:,} flagged, "
+            f"{self.n_undecided:,} undecided."
+        )
+        return said + (f" The last {self.n_unscored:,} have no score." if self.n_unscored else "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Distribution:

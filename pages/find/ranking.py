@@ -1,10 +1,8 @@
 """Ranking: suspects as a gallery, most suspicious first; filters, the cut, and where labels go astray."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import streamlit as st
 
@@ -15,21 +13,15 @@ from audit.ui import (
     filters,
     gallery,
     layout,
+    review_station,
     score_card,
     session,
     shell,
 )
 from audit.ui.texts import plain
-from audit.workbench import ranking_state, ranking_view, receiving, suspects
-from audit.workbench.ranking_view import View
+from audit.workbench import ranking_state, ranking_view, suspects
 
 shelf = session.shelf()
-
-
-def receive(outbox: object) -> Mapping[str, Any]:
-    """Store what the gallery sends."""
-    now = datetime.now(UTC)
-    return receiving.receive(shelf, outbox, reviewer=session.reviewer(), now=now).to_json()
 
 
 def open_anew() -> None:
@@ -42,18 +34,6 @@ def stop_unscored(dataset: Dataset) -> NoReturn:
     st.info(plain(ranking_state.unscored(shelf, dataset)))
     st.page_link(shell.page_path("runs"), label="Go to Runs", icon=":material/arrow_forward:")
     st.stop()
-
-
-def counts_in_words(view: View) -> str:
-    """Return how many samples the list holds."""
-    counts = view.counts
-    said = (
-        f"**{counts.n_shown:,}** of {counts.n_samples:,} samples, {counts.n_flagged:,} flagged, "
-        f"{counts.n_undecided:,} undecided."
-    )
-    if counts.n_unscored:
-        said += f" The last {counts.n_unscored:,} have no score."
-    return said
 
 
 layout.wide()
@@ -71,6 +51,8 @@ if dataset is None:
 methods = suspects.methods(shelf, dataset)
 if not methods:
     stop_unscored(dataset)
+if filters.is_opened():
+    open_anew()
 asked = filters.asked()
 chosen, refusals = filters.parse(asked, dataset, methods)
 with bar:
@@ -100,7 +82,7 @@ left, right = st.columns([3, 1], gap="medium")
 with left:
     line = st.container(horizontal=True, vertical_alignment="center")
     with line:
-        st.markdown(f":small[{counts_in_words(view)}]", width="content")
+        st.markdown(f":small[{plain(view.counts.in_words)}]", width="content")
         if view.counts.n_moved:
             st.button(
                 "Update",
@@ -114,18 +96,10 @@ with left:
     if not view.tiles:
         st.info("No sample fits these filters: choose another state or class, or clear them.")
     opened = gallery.draw(
-        gallery.Contents(
-            view=f"{ranking.scores_id} {chosen} {view.as_of} {view.page}",
-            dataset_id=dataset.id,
-            method=str(chosen.method),
-            scores_id=ranking.scores_id,
-            class_names=dataset.class_names,
-            tiles=view.tiles,
-            next_positions=view.next_positions,
-            next_page=f"Page {view.page + 1}" if view.page < view.n_pages else None,
-        ),
+        view,
+        reviewer=session.reviewer(),
         key="gallery",
-        on_outbox=receive,
+        on_outbox=lambda entries: review_station.answer(entries, shelf, session.reviewer()),
         on_turn=lambda: filters.turn_to(view.page + 1),
     )
 with right, st.container(key="beside"):

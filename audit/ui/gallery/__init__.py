@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from audit.ui import palette
-from audit.workbench.ranking_view import Tile
+from audit.workbench.ranking_view import View
 
 SIDE = 128
 """Side of a thumbnail in pixels; a multiple of the sides of most tiny images."""
@@ -22,34 +22,6 @@ SIDE = 128
 _HERE = Path(__file__).parent
 _GROUNDS = {False: "f2efe8", True: "1e2327"}
 _MOST_CLASSES_SENT = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What a gallery shows.
-
-    Parameters
-    ----------
-    view
-        Names the list and the page; when it changes, nothing is selected any more.
-    dataset_id, method, scores_id
-        Recorded with each decision.
-    class_names
-        Of the dataset.
-    tiles, next_positions
-        In order, at most 100 each; the next page's thumbnails are fetched ahead.
-    next_page
-        What the button after the last tile says, or ``None``.
-    """
-
-    view: str
-    dataset_id: str
-    method: str
-    scores_id: str
-    class_names: Sequence[str]
-    tiles: Sequence[Tile]
-    next_positions: Sequence[int]
-    next_page: str | None
 
 
 _component = component(
@@ -61,8 +33,9 @@ _component = component(
 
 
 def draw(
-    contents: Contents,
+    view: View,
     *,
+    reviewer: str,
     key: str,
     on_outbox: Callable[[object], Mapping[str, Any]],
     on_turn: Callable[[], None],
@@ -71,24 +44,26 @@ def draw(
 
     Parameters
     ----------
-    contents
-        What it shows.
+    view
+        What it shows. When another list or page is shown, nothing is selected any more.
+    reviewer
+        Recorded with each decision.
     key
         Identity of the gallery on its page.
     on_outbox
-        Takes what the browser sends and returns its acknowledgement as JSON values.
+        Takes the entries that the browser sends and returns what became of them as JSON values.
     on_turn
         Called when the next page is asked for.
     """
     kept = f"{key}-received"
 
     def received() -> None:
-        state: Any = st.session_state.get(key) or {}
-        st.session_state[kept] = on_outbox(state.get("outbox"))
+        outbox: Any = (st.session_state.get(key) or {}).get("outbox") or {}
+        st.session_state[kept] = on_outbox(outbox.get("entries"))
 
     result: Any = _component(
         key=key,
-        data=_data(contents, st.session_state.get(kept, {})),
+        data=data(view, reviewer, st.session_state.get(kept, {})),
         on_outbox_change=received,
         on_open_change=lambda: None,
         on_turn_change=on_turn,
@@ -105,24 +80,36 @@ def sheet_address(dataset_id: str, positions: Sequence[int], *, is_dark: bool) -
     return f"/api/datasets/{dataset_id}/sheet?{urlencode(asked, safe=',')}"
 
 
-def _data(contents: Contents, received: Mapping[str, Any]) -> dict[str, Any]:
+def data(view: View, reviewer: str, received: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `gallery.js` draws, and what became of what it sent.
+
+    Parameters
+    ----------
+    view, reviewer
+        As `draw` takes them.
+    received
+        What `on_outbox` returned last.
+    """
     is_dark = palette.current() is palette.DARK
-    positions = [tile.position for tile in contents.tiles]
-    classes = contents.class_names if len(contents.class_names) <= _MOST_CLASSES_SENT else None
-    asked = urlencode({"method": contents.method, "count": 1, "classes": 1})
+    dataset, method = view.dataset, view.ranking.scores.spec.name
+    positions = [tile.position for tile in view.tiles]
+    classes = list(dataset.class_names) if dataset.n_classes <= _MOST_CLASSES_SENT else None
+    asked = urlencode({"method": method, "count": 1, "classes": 1})
     return {
-        "view": contents.view,
-        "dataset": contents.dataset_id,
-        "method": contents.method,
-        "scores_id": contents.scores_id,
-        "classes": None if classes is None else list(classes),
-        "classes_address": f"/api/datasets/{contents.dataset_id}/queue?{asked}",
-        "tiles": [asdict(tile) for tile in contents.tiles],
-        "sheet": sheet_address(contents.dataset_id, positions, is_dark=is_dark),
-        "next_sheet": sheet_address(contents.dataset_id, contents.next_positions, is_dark=is_dark),
-        "next_page": contents.next_page,
+        "view": f"{view.ranking.scores_id} {view.filters} {view.as_of} {view.page}",
+        "dataset": dataset.id,
+        "method": method,
+        "scores_id": view.ranking.scores_id,
+        "reviewer": reviewer,
+        "classes": classes,
+        "classes_address": f"/api/datasets/{dataset.id}/queue?{asked}",
+        "tiles": [asdict(tile) for tile in view.tiles],
+        "sheet": sheet_address(dataset.id, positions, is_dark=is_dark),
+        "next_sheet": sheet_address(dataset.id, view.next_positions, is_dark=is_dark),
+        "next_page": f"Page {view.page + 1}" if view.page < view.n_pages else None,
         "colours": asdict(palette.current()),
         "acks": received.get("acks", {}),
         "refused": received.get("refused", []),
+        "conflicts": received.get("conflicts", []),
         "problem": received.get("problem"),
     }

@@ -118,6 +118,7 @@ class Gallery {
     this.client = randomName();
     this.seq = 0;
     this.outbox = stored();
+    this.told = new Set();
     this.acts = [];
     this.nonce = 0;
     this.pushes = 0;
@@ -483,6 +484,7 @@ class Gallery {
         client: this.client,
         seq: this.seq,
         kind: "decide",
+        reviewer: this.data.reviewer,
         dataset: this.data.dataset,
         key: tile.key,
         verdict: means[0],
@@ -525,6 +527,7 @@ class Gallery {
         client: this.client,
         seq: this.seq,
         kind: "undo",
+        reviewer: this.data.reviewer,
         dataset: entry.dataset,
         key: entry.key,
         verdict: null,
@@ -573,9 +576,13 @@ class Gallery {
       this.timer = null;
       this.pushes = 0;
     }
-    if (news.length) {
-      const more = news.length > 1 ? ` (and ${news.length - 1} more)` : "";
-      this.trouble(null, `Not recorded: ${news[0].reason}${more} `);
+    const conflicts = (this.data.conflicts ?? []).filter(({ id }) => !this.told.has(id));
+    for (const { id } of conflicts) this.told.add(id);
+    const sentences = news.map(({ reason }) => `Not recorded: ${reason}`);
+    sentences.push(...conflicts.map(({ sentence }) => sentence));
+    if (sentences.length) {
+      const more = sentences.length > 1 ? ` And ${sentences.length - 1} more: see History.` : "";
+      this.trouble(null, `${sentences[0]}${more} `);
     }
   }
 
