@@ -104,7 +104,6 @@ def _ask_look() -> str:
         tuple(_LOOKS),
         format_func=lambda name: _LOOKS[name].title,
         captions=[look.caption for look in _LOOKS.values()],
-        horizontal=True,
         key="run_look",
         width="stretch",
     )
@@ -131,7 +130,6 @@ def _ask_network(shelf: Shelf, preset: Preset) -> dict[str, Any]:
     architecture = left.selectbox(
         "Architecture",
         (_PRESET, *presets.ARCHITECTURES),
-        format_func=lambda name: f"{name} ({preset.architecture})" if name == _PRESET else name,
         key="run_architecture",
         help="The network that learns the labels. “features” is a classifier on a frozen backbone.",
     )
@@ -141,7 +139,6 @@ def _ask_network(shelf: Shelf, preset: Preset) -> dict[str, Any]:
     backbone = right.selectbox(
         "Backbone",
         (_PRESET, *presets.BACKBONES),
-        format_func=lambda name: f"usual ({usual})" if name == _PRESET else name,
         disabled=not on_features,
         key="run_backbone",
         help="The pretrained network whose features “features” learns on.",
@@ -153,7 +150,7 @@ def _ask_network(shelf: Shelf, preset: Preset) -> dict[str, Any]:
         value="" if known is None else str(known),
         placeholder="/path/to/weights.safetensors or .npz",
         disabled=not on_features,
-        key=f"run_weights_{backbone or usual}",
+        key=f"run_weights_{backbone or usual}_{on_features}",
         help="Of the backbone, on the machine that trains. Left empty, torchvision's downloads are "
         "looked into.",
     )
@@ -277,12 +274,14 @@ def _summary(planned: Plan) -> None:
         st.warning(plain(planned.problem), icon=":material/error:")
         return
     config = (planned.configs or planned.parts[0].configs)[0]
+    is_plain = config.augmentation is Augmentation.NONE
+    views = "" if is_plain else f", {_AUGMENTATIONS[config.augmentation]}"
     rows = {
         "Trains": " and ".join(_runs_in_words(planned)),
         "Network": config.architecture
         if config.backbone is None
         else f"classifier on {config.backbone}",
-        "Images": f"{config.image_size} × {config.image_size} pixels, {_AUGMENTATIONS[config.augmentation]}",
+        "Images": f"{config.image_size} × {config.image_size} pixels{views}",
         "Steps of": f"{config.batch_size} images at a rate of {config.learning_rate:g}",
         "On": f"{config.device}, {config.threads} "
         f"{'thread' if config.threads == 1 else 'threads'}, {config.precision}",

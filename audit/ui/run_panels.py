@@ -33,7 +33,9 @@ def watch(shelf: Shelf) -> None:
 def _watched(shelf: Shelf, *, was_busy: bool) -> None:
     try:
         found = watching.survey(shelf)
-        is_busy = any(launch.is_under_way for launch in found.watched)
+        if any(launch.is_under_way for launch in found.watched) != was_busy:
+            # Before anything is drawn: what is drawn twice swallows a click in between.
+            st.rerun()
         notice = st.session_state.pop(_NOTICE, None)
         if notice:
             st.error(plain(notice))
@@ -41,9 +43,6 @@ def _watched(shelf: Shelf, *, was_busy: bool) -> None:
             _card(shelf, found, launch, place="now")
     except AuditError as error:
         st.error(plain(str(error)))
-        return
-    if is_busy != was_busy:
-        st.rerun()
 
 
 def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
@@ -56,7 +55,10 @@ def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
         head, actions = st.columns([3, 2], vertical_alignment="center")
         with head:
             st.markdown(f"**{plain(launch.dataset)}** · {_purpose(launch)}{_scored(shelf, launch)}")
-        with actions, st.container(horizontal=True, horizontal_alignment="right"):
+        with (
+            actions,
+            st.container(horizontal=True, horizontal_alignment="right", key=f"run_actions_{key}"),
+        ):
             _actions(shelf, launch, key)
         shown = [job for job in launch.scoring if not job.is_over]
         failed = [job for job in launch.scoring[-1:] if job.state is JobState.FAILED]
@@ -145,6 +147,7 @@ def _act(verb: Callable[..., None], *arguments: object) -> None:
         verb(*arguments)
     except AuditError as error:
         st.session_state[_NOTICE] = on_the_page(str(error))
+    st.rerun()  # the whole page at once: what was done concerns all of it
 
 
 def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:

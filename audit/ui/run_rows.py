@@ -11,6 +11,8 @@ from audit.workbench.watching import Standing
 
 _STYLE = """
 <style>
+/* A button that is gone stays beside its successor until the script ends, and moves it: clicks miss. */
+[class*="st-key-run_actions_"] [data-stale="true"] { display: none; }
 .lt-run { display: grid; grid-template-columns: 5.6rem minmax(0, 1fr) 15rem; column-gap: 1rem;
   align-items: center; padding: .55rem 0; border-top: 1px solid var(--lt-line); color: var(--lt-ink); }
 .lt-run:first-of-type { border-top: 0; }

@@ -49,6 +49,9 @@ KNOWN = (0.9, 1.2)
 """Factors around what earlier runs took."""
 
 _MOST_RUNS, _MOST_EPOCHS = 8, 10
+_NEAR = 1.25
+"""Ends of a range that differ by less are one number."""
+
 _SMALLEST_FRACTION = 0.02
 """Before so much of the work was watched, its speed says nothing."""
 
@@ -239,6 +242,8 @@ def span_in_words(low: float, high: float) -> str:
     >>> span_in_words(130, 310), span_in_words(50, 130), span_in_words(100, 110)
     ('2 to 5 minutes', '50 seconds to 2 minutes', 'about 2 minutes')
     """
+    if high < _NEAR * low:
+        return f"about {in_words(high)}"
     (least, unit), (most, other) = _rounded(low), _rounded(high)
     if unit == other and least != most:
         return f"{least:g} to {most:g} {unit}s"

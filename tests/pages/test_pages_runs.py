@@ -200,8 +200,8 @@ def test_a_run_outlives_reload_and_server_and_ends_sealed_and_scored(
     visit(tab, f"{server.url}/runs?dataset=colours")
     tab.get_by_text("A ranking", exact=True).click()
     tab.get_by_text("Settings", exact=True).click()
-    choose(tab, "Epochs", "25")
-    tab.get_by_text("25 epochs", exact=True).wait_for()
+    choose(tab, "Epochs", "12")
+    tab.get_by_text("12 epochs", exact=True).wait_for()
     tab.get_by_role("button", name="Start run").dblclick()
     tab.get_by_test_id("run-state").get_by_text("running").wait_for(timeout=60_000)
     with Workspace.open(colours) as workspace:
@@ -221,18 +221,16 @@ def test_a_run_outlives_reload_and_server_and_ends_sealed_and_scored(
         until(lambda: not jobs.under_way(workspace))
         assert [job.kind for job in jobs.every(workspace)] == ["train", "score"]
     tab.get_by_text("Log", exact=True).click()
-    assert "sealed after 25 epochs" in tab.get_by_test_id("stCode").inner_text()
+    assert "sealed after 12 epochs" in tab.get_by_test_id("stCode").inner_text()
     with tab.expect_download() as download:
         tab.get_by_role("link", name="Whole log").click()
-    assert "sealed after 25 epochs" in download.value.path().read_text()
+    assert "sealed after 12 epochs" in download.value.path().read_text()
     tab.get_by_role("button", name="Open ranking").click()
     tab.wait_for_url(re.compile(r"/ranking\?.*dataset=colours"))
 
 
 @pytest.mark.browser
-def test_a_running_run_is_cancelled_resumed_lost_and_resumed_again(
-    serve, colours, tab, visit, until
-):
+def test_a_running_run_is_cancelled_resumed_lost_and_deleted(serve, colours, tab, visit, until):
     with Workspace.open(colours) as workspace:
         shelf = Shelf(workspace)
         wishes = Wishes(device="cpu", epochs=3000, image_size=16)
@@ -250,3 +248,10 @@ def test_a_running_run_is_cancelled_resumed_lost_and_resumed_again(
         os.killpg(run_verbs.find_job(workspace, run.id).pid, signal.SIGKILL)
         tab.get_by_test_id("run-state").get_by_text("lost").wait_for(timeout=30_000)
         assert tab.get_by_text("resume it.").is_visible()
+        table = tab.get_by_test_id("stDataFrame")
+        table.scroll_into_view_if_needed()
+        table.click(position={"x": 16, "y": 52})  # the box before the first row
+        tab.get_by_role("button", name="Delete run…").click()
+        tab.get_by_role("button", name=re.compile("^Delete and free .*B$")).click()
+        tab.get_by_text("No run yet.").wait_for(timeout=30_000)
+        assert runs.all(workspace) == []
