@@ -54,7 +54,9 @@ def choose_method(dataset: Dataset, methods: Sequence[str]) -> tuple[str | None,
         help="Whose scores order the samples.",
         width=140,
     )
-    st.session_state["sample-method-held"] = st.query_params["method"] = method
+    st.session_state["sample-method-held"] = method
+    if st.query_params.get("method") != method:
+        st.query_params["method"] = method
     return method, notes
 
 

@@ -111,7 +111,7 @@ def _margins(plot: go.Figure, dataset: Dataset, trajectory: Trajectory, colours:
         _line(plot, trajectory.cut, {"color": colours.threshold, "width": 2, "dash": "dash"})
         plot.add_annotation(
             text=f"cut {trajectory.cut:.2f}", font={"color": colours.threshold}, showarrow=False,
-            x=1, xref="x domain", xanchor="right", y=trajectory.cut, yref="y", yanchor="bottom",
+            x=1, xref="x domain", xanchor="left", xshift=4, y=trajectory.cut, yref="y",
         )  # fmt: skip
     for first, last in ((0, trajectory.skip_first), (trajectory.end, trajectory.n_epochs)):
         if last > first:
@@ -236,7 +236,7 @@ def _style(
     )  # fmt: skip
     plot.update_layout(
         height=height + 90,
-        margin={"l": 8, "r": 8, "t": 34, "b": 40},
+        margin={"l": 8, "r": 8 if trajectory.cut is None else 64, "t": 34, "b": 40},
         font={"family": _FONT, "size": 13, "color": colours.ink},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

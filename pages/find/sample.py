@@ -34,10 +34,12 @@ def find_sample(dataset: Dataset, listed: Filters) -> int:
     except NotFoundError as error:
         st.error(plain(str(error)))
         closest = sample_view.closest(shelf, dataset, asked)
-        st.button(f"Open {plain(closest)}", on_click=open_sample, args=(closest,), icon=ARROW)
-        st.button("Open the most suspicious sample", on_click=forget_sample)
+        with st.container(horizontal=True):
+            st.button(f"Open {plain(closest)}", on_click=open_sample, args=(closest,), icon=ARROW)
+            st.button("Open the most suspicious sample", on_click=forget_sample)
         st.stop()
-    open_sample(dataset.sample_keys[position])
+    if st.query_params.get("sample") != asked:
+        open_sample(asked)
     return position
 
 
@@ -79,9 +81,9 @@ def draw_right(dataset: Dataset, sample: View, found: tuple[Trajectory, ...]) ->
         )
         sample_panels.remarks(chosen)
     if sample.scores:
-        st.subheader("Scores")
+        st.header("Scores")
         sample_panels.scores(sample)
-    st.subheader("History")
+    st.header("History")
     sample_panels.history(sample_view.history(shelf, dataset, sample.key))
 
 

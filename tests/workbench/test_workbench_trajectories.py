@@ -335,7 +335,9 @@ def test_neighbours_follow_the_ranking_and_its_filters(shelf):
     outside = next(int(p) for p in order[start:] if p not in listed)
     before = [int(p) for p in order[: list(order).index(outside)] if p in listed][-1]
     beside = sample_view.neighbours(shelf, dataset, outside, narrow)
-    assert (beside.place, beside.before) == (None, dataset.sample_keys[before])
+    after = next(int(p) for p in order[list(order).index(outside) :] if p in listed)
+    around = (dataset.sample_keys[before], None, dataset.sample_keys[after])
+    assert (beside.before, beside.place, beside.after) == around
     unscored = sample_view.neighbours(shelf, dataset, 7, Filters())
     assert (unscored.before, unscored.after) == (dataset.sample_keys[6], dataset.sample_keys[8])
 
