@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import numpy as np
+
 from audit.errors import InputError
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset, Split
 from audit.records.decision import Decision, Verdict
@@ -118,16 +120,14 @@ def resolve(
     InputError
         If a decision names a sample or class that the dataset does not have.
     """
-    _check(dataset, decisions)
     known = {**dataset.problems, **(problems or {})}
-    tally = dict.fromkeys(Counts.__dataclass_fields__, 0)
+    counts = count(dataset, decisions, known)
     rows: list[CorrectedRow] = []
     left_out: list[LeftOut] = []
     for position, key, given, decision in _samples(dataset, decisions):
-        label, count = _outcome(given, decision, is_readable=position not in known)
-        tally[count] += 1
+        label, outcome = _outcome(given, decision, is_readable=position not in known)
         if label is None:
-            left_out.append(LeftOut(position=position, sample_key=key, reason=Reason(count)))
+            left_out.append(LeftOut(position=position, sample_key=key, reason=Reason(outcome)))
             continue
         rows.append(
             CorrectedRow(
@@ -142,15 +142,52 @@ def resolve(
                 decided_at=decision.decided_at if decision else None,
             )
         )
-    tally["samples"] = dataset.n_samples
     return CorrectedLabels(
         dataset=dataset,
         decisions=decisions,
         problems=known,
         rows=tuple(rows),
         left_out=tuple(left_out),
-        counts=Counts(**tally),
+        counts=counts,
     )
+
+
+def count(
+    dataset: Dataset,
+    decisions: Mapping[str, Decision],
+    problems: Mapping[int, str] | None = None,
+) -> Counts:
+    """Return the counts of `resolve` without its rows: what nobody decided on is not looked at.
+
+    Parameters
+    ----------
+    dataset, decisions, problems
+        As for `resolve`.
+
+    Raises
+    ------
+    InputError
+        If a decision names a sample or class that the dataset does not have.
+    """
+    _check(dataset, decisions)
+    known = {**dataset.problems, **(problems or {})}
+    is_special = dataset.given_labels == UNLABELLED
+    if known:
+        is_special[np.fromiter(known, dtype=np.int64, count=len(known))] = True
+    if decisions:
+        positions = dataset.positions()
+        is_special[[positions[key] for key in decisions]] = True
+    tally = dict.fromkeys(Counts.__dataclass_fields__, 0)
+    special = np.flatnonzero(is_special).tolist()
+    for position in special:
+        index = int(dataset.given_labels[position])
+        given = None if index == UNLABELLED else dataset.class_names[index]
+        decision = decisions.get(dataset.sample_keys[position])
+        _, outcome = _outcome(given, decision, is_readable=position not in known)
+        tally[outcome] += 1
+    tally["samples"] = dataset.n_samples
+    tally["undecided"] += dataset.n_samples - len(special)
+    return Counts(**tally)
 
 
 def _samples(

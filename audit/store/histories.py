@@ -185,17 +185,6 @@ def acts(workspace: Workspace, dataset_id: str, *, after: int, until: int) -> li
         ]
 
 
-def standing_by_reviewer(workspace: Workspace, dataset_id: str) -> dict[str, int]:
-    """Return how many of each person's decisions stand; people without any are left out."""
-    query = (
-        sa.select(table.c.reviewer, sa.func.count())
-        .where(*_conditions(dataset_id, Sought(only_standing=True)))
-        .group_by(table.c.reviewer)
-    )
-    with workspace.reading() as connection:
-        return {reviewer: int(n) for reviewer, n in connection.execute(query)}
-
-
 def _conditions(dataset_id: str, sought: Sought) -> list[sa.ColumnElement[bool]]:
     conditions = [table.c.dataset_id == dataset_id, table.c.kind == "decision"]
     if sought.reviewer is not None:

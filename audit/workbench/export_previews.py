@@ -124,7 +124,7 @@ def preview(shelf: Shelf, dataset: Dataset) -> Preview:
 def _preview(
     dataset: Dataset, decisions: dict[str, Decision], last_decision: int | None
 ) -> Preview:
-    resolved = corrected.resolve(dataset, decisions)
+    counts = corrected.count(dataset, decisions)
     changed = [
         decision
         for key in dataset.sample_keys
@@ -132,10 +132,10 @@ def _preview(
         and decision.verdict in (Verdict.RELABEL, Verdict.EXCLUDE)
     ]
     return Preview(
-        counts=resolved.counts,
+        counts=counts,
         label_version=exporting.label_version(dataset, decisions),
         last_decision=last_decision,
-        n_rows=len(resolved.rows),
+        n_rows=counts.samples - counts.excluded - counts.unreadable - counts.unlabelled,
         changes=tuple(
             Change(
                 sample_key=one.sample_key,

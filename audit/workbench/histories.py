@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import statistics
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ LOG_COLUMNS = (
 )
 """Columns of `log_csv`."""
 
-_BLOCK = 4096
+_BLOCK = 2048
 _LONGEST_LOOK = 600.0
 
 
@@ -331,7 +332,7 @@ def state(told: Told) -> str:
 
 
 def _people(shelf: Shelf, dataset: Dataset, last_id: int) -> tuple[Person, ...]:
-    standing = histories.standing_by_reviewer(shelf.workspace, dataset.id)
+    standing = Counter(one.reviewer for one in shelf.standing(dataset).decisions.values())
     blocks = [_block(shelf, dataset, start, last_id) for start in range(0, last_id, _BLOCK)]
     counted: list[Person] = []
     for reviewer in {name for block in blocks for name in block}:
@@ -341,7 +342,7 @@ def _people(shelf: Shelf, dataset: Dataset, last_id: int) -> tuple[Person, ...]:
             Person(
                 reviewer=reviewer,
                 n_decisions=sum(part.n_decisions for part in parts),
-                n_standing=standing.get(reviewer, 0),
+                n_standing=standing[reviewer],
                 seconds=statistics.median(seconds) if seconds else None,
                 n_suggested=sum(part.n_suggested for part in parts),
                 n_agreeing=sum(part.n_agreeing for part in parts),

@@ -1,3 +1,6 @@
+from collections import Counter
+
+import numpy as np
 import pytest
 
 from audit.errors import InputError
@@ -56,3 +59,26 @@ def test_a_class_that_is_not_there_is_named(dataset_of, decided):
     dataset = dataset_of(keys=["a", "b"], labels=[0, 1])
     with pytest.raises(InputError, match="'owl', which is no class"):
         resolve(dataset, decided(dataset, {"a": "owl"}))
+
+
+def test_counts_are_those_of_the_rows_whatever_was_decided(dataset_of, decided):
+    rng = np.random.default_rng(5)
+    for _ in range(25):
+        keys = [f"{place}" for place in range(40)]
+        labels = rng.choice([-1, 0, 1], 40).tolist()
+        problems = {int(place): "It is broken." for place in rng.choice(40, 5)}
+        dataset = dataset_of(keys=keys, labels=labels, problems=problems)
+        words = rng.choice(["", "keep", "other", "exclude", "unsure"], 40).tolist()
+        acts = {}
+        for key, index, word in zip(keys, labels, words, strict=True):
+            if word == "other" or (word == "keep" and index == -1):
+                acts[key] = dataset.class_names[1 - max(index, 0)]
+            elif word:
+                acts[key] = word
+        resolved = resolve(dataset, decided(dataset, acts))
+        outcome = {"keep": "kept", "relabel": "relabelled", "unsure": "unsure", None: "undecided"}
+        plain = Counter(outcome[row.verdict] for row in resolved.rows)
+        plain.update(str(one.reason) for one in resolved.left_out)
+        counts = resolved.counts.to_json()
+        assert counts.pop("samples") == 40
+        assert {name: n for name, n in counts.items() if n} == dict(plain)
