@@ -82,7 +82,7 @@ function drawn(row, act, open) {
   now.append(element("span", "fate", fate(row)));
   if (row.by_at !== null) {
     const detail = element("p", "detail");
-    if (row.state === "replaced") detail.append(`“${row.by_verdict}”, `);
+    if (row.state === "replaced") detail.append(`“${row.by_verdict}” `);
     detail.append(time(row.by_at, { seconds: false }));
     now.append(detail);
   }
