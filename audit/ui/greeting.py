@@ -42,7 +42,7 @@ def draw(shelf: Shelf) -> None:
     st.space("small")
     demo_way, own_way = st.columns(2, gap="medium")
     with demo_way.container(border=True, key="way_demo", height="stretch"):
-        st.subheader("See it at work")
+        st.header("See it at work")
         st.markdown(
             f"1,797 scanned digits, {demo.N_PLANTED} of them under a wrong label on purpose. "
             "Import, training and scores take about a minute on this machine; nothing is downloaded."
@@ -50,7 +50,7 @@ def draw(shelf: Shelf) -> None:
         if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="demo"):
             _begin(shelf)
     with own_way.container(border=True, key="way_import", height="stretch"):
-        st.subheader("Use your own images")
+        st.header("Use your own images")
         st.markdown(
             "A folder with one folder per class, a table of paths and labels, or an `.npz` file. "
             "You see what would be imported before anything is stored, and images stay where they are."

@@ -9,7 +9,7 @@ SIDE = 1024
 
 _HTML = """
 <figure>
-  <a target="_blank"><img decoding="async"></a>
+  <a target="_blank"><img decoding="async" alt=""></a>
   <figcaption role="status"></figcaption>
 </figure>
 """
