@@ -34,9 +34,10 @@ TARGETS = {"opened": 2000.0, "class": 300.0, "state": 300.0, "cut": 300.0, "page
 """Milliseconds, for the 95th percentile."""
 
 _PAINTED = """() => {
-  for (const host of document.querySelectorAll('[data-testid=stBidiComponentIsolated], *')) {
-    const gallery = host.shadowRoot?.querySelector('.gallery');
-    if (gallery) return gallery;
+  if (window.gallery?.isConnected) return window.gallery;
+  for (const host of document.querySelectorAll('div')) {
+    window.gallery = host.shadowRoot?.querySelector('.gallery');
+    if (window.gallery) return window.gallery;
   }
   return null;
 }"""

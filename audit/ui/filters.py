@@ -16,7 +16,7 @@ from audit.records.dataset import Dataset
 from audit.ui import address
 from audit.ui.texts import plain
 from audit.workbench import ranking_view, suspects
-from audit.workbench.ranking_view import Distribution
+from audit.workbench.ranking_view import Choices, Distribution
 from audit.workbench.suspects import Filters, State
 
 KEYS = ("method", "cls", "suggested", "state", "cut", "page")
@@ -24,7 +24,7 @@ KEYS = ("method", "cls", "suggested", "state", "cut", "page")
 
 _METHOD, _STATE, _SLIDER, _PAGES = "filters-method", "filters-state", "filters-cut", "filters-page"
 _WIDTHS = {"method": 130, "cls": 165, "suggested": 165, "state": 135}
-_LONGEST_SHOWN = 60
+_LONGEST_SHOWN, _MOST_NAMED = 60, 3
 _OWN_FLAGS = "Showing the method's own flags."
 
 
@@ -68,7 +68,11 @@ def parse(
     for key, label in (("cls", "given"), ("suggested", "suggested")):
         classes[key] = asked.get(key) or None
         if classes[key] is not None and classes[key] not in dataset.class_names:
-            wrong.append(f"{name} has no class {_shown(asked[key])}. Showing every {label} class.")
+            like = ranking_view.classes_like(dataset, asked[key])[:_MOST_NAMED]
+            hint = f" Did you mean {', '.join(map(_shown, like))}?" if like else ""
+            wrong.append(
+                f"{name} has no class {_shown(asked[key])}.{hint} Showing every {label} class."
+            )
             classes[key] = None
     try:
         state = suspects.parse_state(asked.get("state"))
@@ -122,12 +126,12 @@ def parse_page(asked: Mapping[str, str]) -> tuple[int, list[str]]:
     return 1, [f"{_shown(text)} is no page: it takes a number from 1. Showing the first page."]
 
 
-def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters) -> None:
+def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters, *, choices: Choices) -> None:
     """Draw the choice of method, classes and state.
 
     Parameters
     ----------
-    dataset, methods
+    dataset, methods, choices
         What there is to choose.
     chosen
         What is chosen.
@@ -141,16 +145,8 @@ def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters) -> None:
             on_change=partial(_take, "method", _METHOD, methods[0], drops="cut"),
         )
     for key, label in (("cls", "Given class"), ("suggested", "Suggested class")):
-        with st.container(width=_WIDTHS[key]):
-            st.session_state[f"filters-{key}"] = getattr(chosen, key)
-            st.selectbox(
-                label,
-                dataset.class_names,
-                index=None,
-                key=f"filters-{key}",
-                placeholder="any",
-                on_change=partial(_take, key, f"filters-{key}", None),
-            )
+        names = choices.given if key == "cls" else choices.suggested
+        _draw_class(key, label, dataset, getattr(chosen, key), names)
     with st.container(width=_WIDTHS["state"]):
         st.session_state[_STATE] = str(chosen.state)
         st.selectbox(
@@ -158,6 +154,24 @@ def draw(dataset: Dataset, methods: Sequence[str], chosen: Filters) -> None:
             [str(state) for state in State],
             key=_STATE,
             on_change=partial(_take, "state", _STATE, str(State.ALL)),
+        )
+
+
+def _draw_class(
+    key: str, label: str, dataset: Dataset, chosen: str | None, names: Sequence[str]
+) -> None:
+    widget = f"filters-{key}"
+    has_all = len(names) == dataset.n_classes
+    with st.container(width=_WIDTHS[key]):
+        st.session_state[widget] = chosen
+        st.selectbox(
+            label,
+            names if chosen is None or chosen in names else [chosen, *names],
+            index=None,
+            key=widget,
+            placeholder="any" if has_all else "any, or type",
+            accept_new_options=not has_all,
+            on_change=partial(_take_class, key, widget, dataset),
         )
 
 
@@ -254,6 +268,15 @@ def _take(key: str, widget: str, default: str | None, *, drops: str = "page") ->
     """Write what a widget holds; another list starts at its beginning."""
     value = st.session_state[widget]
     address.write({drops: None, "page": None, key: None if value == default else value})
+
+
+def _take_class(key: str, widget: str, dataset: Dataset) -> None:
+    """Write a class; of one that was typed, the only one it can mean."""
+    value = st.session_state[widget]
+    if value is not None and value not in dataset.class_names:
+        like = ranking_view.classes_like(dataset, value)
+        value = like[0] if len(like) == 1 else value
+    address.write({"page": None, key: value})
 
 
 def _shown(text: str) -> str:

@@ -24,6 +24,9 @@ PAGE_SIZE = 100
 N_BINS = 60
 """Bars of a distribution."""
 
+MOST_OFFERED = 250
+"""Class names in a list that is offered."""
+
 MOST_PAIRS = 400
 """Pairs of classes that are listed: all there can be of 20 classes."""
 
@@ -391,6 +394,57 @@ def check_cut(cut: float | None, shown: Distribution | None) -> float | None:
             f"cut={cut:g} lies outside the range of {shown.name}, {shown.low:g} to {shown.high:g}."
         )
     return cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """Class names to offer in a list: all of them, or the most frequent ones of many.
+
+    Parameters
+    ----------
+    given, suggested
+        In the dataset's order where they are all, otherwise most frequent first.
+    """
+
+    given: tuple[str, ...]
+    suggested: tuple[str, ...]
+
+
+def choices(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> Choices:
+    """Return which classes to offer as filters; a browser cannot take a list of ten thousand twice."""
+    names = dataset.class_names
+    if len(names) <= MOST_OFFERED:
+        return Choices(given=names, suggested=names)
+
+    def frequent(labels: NDArray[np.int32]) -> tuple[str, ...]:
+        n_samples = np.bincount(labels[labels >= 0], minlength=len(names))
+        first = np.argsort(-n_samples, kind="stable")[:MOST_OFFERED]
+        return tuple(names[index] for index in first if n_samples[index])
+
+    return shelf.keep(
+        ("choices", ranking.scores_id),
+        lambda: Choices(
+            given=frequent(dataset.given_labels),
+            suggested=frequent(ranking.scores.suggested_label),
+        ),
+    )
+
+
+def classes_like(dataset: Dataset, text: str) -> tuple[str, ...]:
+    """Return the classes that a typed text may mean: that one alone, or all that contain it in any case.
+
+    Parameters
+    ----------
+    dataset
+        Whose classes.
+    text
+        As typed.
+    """
+    wanted = text.strip().casefold()
+    same = tuple(name for name in dataset.class_names if name.casefold() == wanted)
+    if len(same) == 1 or not wanted:
+        return same
+    return tuple(name for name in dataset.class_names if wanted in name.casefold())
 
 
 def flags_in_words(ranking: Ranked, shown: Distribution, cut: float | None) -> str:

@@ -55,10 +55,11 @@ if filters.is_opened():
     open_anew()
 asked = filters.asked()
 chosen, refusals = filters.parse(asked, dataset, methods)
-with bar:
-    filters.draw(dataset, methods, chosen)
-    st.button("Clear filters", on_click=filters.clear, type="tertiary", icon=":material/close:")
 ranking = suspects.ranked(shelf, dataset, chosen.method)
+with bar:
+    offered = ranking_view.choices(shelf, dataset, ranking)
+    filters.draw(dataset, methods, chosen, choices=offered)
+    st.button("Clear filters", on_click=filters.clear, type="tertiary", icon=":material/close:")
 shown = ranking_view.distribution(shelf, ranking)
 cut, wrong_cut = filters.parse_cut(asked, shown)
 page, wrong_page = filters.parse_page(asked)

@@ -299,3 +299,20 @@ def test_scores_of_an_older_formula_and_newer_runs_are_remarked(workspace, shelf
     scores.save(workspace, dataset.id, old)
     (said,) = ranking_state.remarks(shelf, dataset, suspects.ranked(shelf, dataset, "margin"))
     assert said.startswith("These scores were made with version 0 of margin")
+
+
+def test_of_very_many_classes_the_most_frequent_ones_are_offered_and_any_can_be_typed():
+    names = tuple(f"Species {n}" for n in range(1_000))
+    labels = np.repeat(np.array([7, 999, 3], dtype=np.int32), [2, 5, 1])
+    dataset = SimpleNamespace(class_names=names, given_labels=labels)
+    ranking = ranking_of([0.0] * 8, suggested=[4] * 8)
+    offered = ranking_view.choices(keeping_nothing(), dataset, ranking)
+    assert offered.given == ("Species 999", "Species 7", "Species 3")
+    assert offered.suggested == ("Species 4",)
+    assert ranking_view.classes_like(dataset, " species 7 ") == ("Species 7",)
+    assert ranking_view.classes_like(dataset, "CIES 99") == (
+        "Species 99", *(f"Species 99{n}" for n in range(10)),
+    )  # fmt: skip
+    assert ranking_view.classes_like(dataset, "zebra") == ()
+    few = SimpleNamespace(class_names=names[:5], given_labels=labels)
+    assert ranking_view.choices(keeping_nothing(), few, ranking).given == names[:5]
