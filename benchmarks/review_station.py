@@ -44,6 +44,8 @@ from audit.store.workspace import Workspace
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("boot", "coat", "dress", "hat", "shirt")
 GAP_MS = 50
+DOWN_S = 10
+"""How long the server stays away: long enough for Streamlit to lay its dialog over the page."""
 PAUSE_MS = 250
 """Between an image and the next press where latency is measured: a quick person's."""
 TARGET_P95_MS, TARGET_RATIO = 50, 3
@@ -200,6 +202,7 @@ def flood(browser: Browser, workspace: Path, dataset: str, n_presses: int) -> di
         def restart() -> None:
             began = time.monotonic()
             server.kill()
+            time.sleep(DOWN_S)
             server.start()
             down["seconds"] = round(time.monotonic() - began, 1)
 

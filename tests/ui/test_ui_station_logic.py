@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit.store import decisions
-from audit.ui.review_station import answer
+from audit.ui.review_station import answer, draw
 from audit.workbench.shelf import Shelf
 
 HERE = Path(__file__).resolve().parent
@@ -77,3 +77,8 @@ def test_both_people_are_told_of_a_conflict_in_a_sentence(shelf):
 @pytest.mark.parametrize("entries", [None, "text", 7, {"a": 1}, [None, 3, "x", []]])
 def test_what_is_no_list_of_decisions_stores_nothing_and_raises_nothing(shelf, entries):
     assert answer(entries, shelf, "Ada")["acks"] == {}
+
+
+def test_the_station_stands_in_no_fragment():
+    # A new server knows no fragment of the old one: what was decided meanwhile would never arrive.
+    assert not hasattr(draw, "__wrapped__")

@@ -3,6 +3,9 @@
 `station.js` fetches the queue and the images by itself and keeps every decision until it is
 acknowledged; what passes through Streamlit is the outbox in one direction and what became of it in the
 other. So nobody waits for a rerun, and a batch that comes twice is stored once.
+
+The station must not stand in a fragment: after a server was away for long, Streamlit asks the new one
+for a fragment that it never drew, again and again, and what was decided meanwhile is never received.
 """
 
 import itertools
@@ -33,7 +36,6 @@ _mount = component(
 )
 
 
-@st.fragment
 def draw(dataset: Dataset, *, query: str, is_open: bool) -> None:
     """Draw the station.
 

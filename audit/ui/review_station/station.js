@@ -699,6 +699,7 @@ const HELP = [
   ["?", "show or close this sheet"],
 ];
 
+const MODAL = '[data-testid="stDialog"]';
 const SWITCH = "labeltrace.shortcuts";
 const TOLD = "labeltrace.told";
 
@@ -1209,6 +1210,7 @@ class Station {
     if (this.sentAt !== null && now - this.sentAt > RESEND_MS) {
       this.sentAt = null;
     }
+    this.#dismiss();
     this.#send();
     this.#status();
   }
@@ -1389,9 +1391,9 @@ class Station {
   // --------------------------------------------------------------------------------------- keys
 
   #key(event) {
+    this.#dismiss();
     const path = event.composedPath();
-    if (!this.usesKeys || isTaken(path)) return;
-    if (document.querySelector('[data-testid="stDialog"]')) return;
+    if (!this.usesKeys || isTaken(path) || document.querySelector(MODAL)) return;
     const does = act(event);
     if (!does) {
       // Streamlit's own r and c would run the script anew or clear its cache.
@@ -1411,6 +1413,22 @@ class Station {
     event.preventDefault();
     if (event.repeat && !mayRepeat(does.name)) return;
     this.#do(does);
+  }
+
+  // Without a server Streamlit lays a dialog over the page. The station says so itself and goes on; a
+  // field that the dialog took the focus from gets it back, so that a note does not turn into decisions.
+  #dismiss() {
+    const dialog = document.querySelector(`${MODAL} [role="dialog"]`);
+    if (dialog?.textContent.startsWith("Connection error")) {
+      this.#status();
+      const { typing } = this;
+      dialog.querySelector('button[aria-label="Close"]')?.click();
+      if (typing) this.regain = typing;
+    }
+    if (this.regain && !document.querySelector(MODAL)) {
+      this.regain.focus();
+      this.regain = null;
+    }
   }
 
   #do({ name, nth }) {
@@ -1705,6 +1723,17 @@ class Station {
     const root = make("div", { class: "station" }, top, this.offline, this.notices, this.body, this.empty, foot,
       this.sheet);
     root.classList.toggle("keyless", !this.usesKeys);
+    root.addEventListener("focusin", (event) => {
+      this.typing = event.target.tagName === "INPUT" ? event.target : null;
+    });
+    // The focus that a dialog takes goes outside; the one that a person moves inside the page does, too,
+    // but then there is no dialog.
+    root.addEventListener("focusout", () => {
+      const { typing } = this;
+      if (typing) setTimeout(() => {
+        if (this.typing === typing && !typing.matches(":focus") && !document.querySelector(MODAL)) this.typing = null;
+      });
+    });
     // In its shadow a field looks like a plain element from outside: what is typed must not go further.
     for (const kind of ["keydown", "keyup", "keypress"]) {
       root.addEventListener(kind, (event) => event.stopPropagation());
