@@ -10,7 +10,7 @@ from audit.records.dataset import Dataset
 from audit.records.decision import Verdict, to_iso
 from audit.ui.history_table import Row
 from audit.workbench import histories
-from audit.workbench.histories import Person, Told
+from audit.workbench.histories import Person, Superseded, Told
 
 WORDS = {
     Verdict.KEEP: "Keep",
@@ -62,6 +62,37 @@ def draw_people(people: Sequence[Person]) -> None:
             "Stand": column.NumberColumn(help="Neither undone nor replaced."),
         },
     )
+
+
+def draw_conflicts(pairs: Sequence[Superseded]) -> None:
+    """Tell a person in whose place others decided otherwise; draws nothing when nobody did."""
+    if not pairs:
+        return
+    what = (
+        "One of your decisions was" if len(pairs) == 1 else f"{len(pairs):,} of your decisions were"
+    )
+    with st.expander(f"{what} replaced: other people decided otherwise.", icon=":material/group:"):
+        st.caption("The later decision stands. “Decide again” in the list below brings yours back.")
+        st.dataframe(
+            [
+                {
+                    "Sample": pair.own.sample_key,
+                    "You": histories.saying(pair.own),
+                    "Stands": histories.saying(pair.standing),
+                    "Decided by": pair.standing.reviewer,
+                    "When": pair.standing.decided_at,
+                }
+                for pair in pairs[: histories.PER_PAGE]
+            ],
+            hide_index=True,
+            key="history-conflicts",
+            alt="Your decisions that other people replaced",
+            column_config={
+                "When": st.column_config.DatetimeColumn(
+                    format="D MMM YYYY, HH:mm:ss", timezone=st.context.timezone
+                )
+            },
+        )
 
 
 def _row(dataset: Dataset, told: Told) -> Row:

@@ -20,7 +20,7 @@ from audit.store.decisions import Superseded, TakeBack
 from audit.store.histories import Act, Sought, Told
 from audit.workbench.shelf import Shelf
 
-__all__ = ["Sought", "Told"]
+__all__ = ["Sought", "Superseded", "Told"]
 
 PER_PAGE = 100
 """Decisions on one page."""

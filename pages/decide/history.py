@@ -39,38 +39,6 @@ def obey(dataset: Dataset, wishes: Sequence[Wish]) -> None:
             st.session_state["history-said"] = (said, ":material/check:")
 
 
-def tell_conflicts(dataset: Dataset) -> None:
-    """Tell the person in whose place somebody else decided otherwise."""
-    pairs = histories.replaced_by_others(shelf, dataset, session.reviewer())
-    if not pairs:
-        return
-    what = (
-        "One of your decisions was" if len(pairs) == 1 else f"{len(pairs):,} of your decisions were"
-    )
-    with st.expander(f"{what} replaced: other people decided otherwise.", icon=":material/group:"):
-        st.caption("The later decision stands. “Decide again” in the list below brings yours back.")
-        st.dataframe(
-            [
-                {
-                    "Sample": pair.own.sample_key,
-                    "You": histories.saying(pair.own),
-                    "Stands": histories.saying(pair.standing),
-                    "Decided by": pair.standing.reviewer,
-                    "When": pair.standing.decided_at,
-                }
-                for pair in pairs[: histories.PER_PAGE]
-            ],
-            hide_index=True,
-            key="history-conflicts",
-            alt="Your decisions that other people replaced",
-            column_config={
-                "When": st.column_config.DatetimeColumn(
-                    format="D MMM YYYY, HH:mm:ss", timezone=st.context.timezone
-                )
-            },
-        )
-
-
 def sought(people: Sequence[str]) -> Sought:
     """Draw the filters and return what they mean."""
     who, what, key, only = st.columns([3, 3, 4, 3], vertical_alignment="bottom")
@@ -123,7 +91,7 @@ right.download_button(
 )
 if said := st.session_state.pop("history-said", None):
     st.toast(plain(said[0]), icon=said[1], duration="long")
-tell_conflicts(dataset)
+history_rows.draw_conflicts(histories.replaced_by_others(shelf, dataset, session.reviewer()))
 history_rows.draw_people(people)
 wanted = sought([one.reviewer for one in people])
 turned = f"history-page-{dataset.id}-{wanted}"

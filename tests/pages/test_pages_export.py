@@ -196,7 +196,7 @@ def test_a_person_exports_by_pressing_and_takes_the_file_through_the_browser(
     tab.get_by_label("Folder to write").fill(str(tmp_path / "tree"))
     tab.get_by_role("button", name="Export", exact=True).click()
     tab.get_by_text("Written.").wait_for()
-    assert tab.get_by_text(str(tmp_path / "tree" / "manifest.json")).is_visible()
+    tab.get_by_text(str(tmp_path / "tree" / "manifest.json")).wait_for()
     manifest = json.loads((tmp_path / "tree" / "manifest.json").read_text())
     folder = tmp_path / "tree" / manifest["class_folders"][made.label]
     assert (folder / f"{made.sample_key}.png").is_file()
