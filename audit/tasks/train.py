@@ -160,12 +160,9 @@ def _record(
         said = f" · loss {step.loss:.3f} · accuracy {step.accuracy:.0%}"
         signals = notes.end_epoch()
         n_seen += len(signals["margin"])
-        course = {
-            "loss": step.loss,
-            "accuracy": step.accuracy,
-            "finished_at": round(time.time(), 3),
-        }
-        writer.write_epoch(step.epoch, signals, progress=course)
+        writer.write_epoch(
+            step.epoch, signals, progress={"loss": step.loss, "accuracy": step.accuracy}
+        )
         if step.epoch + 1 < config.epochs:
             _keep_checkpoint(writer, training, notes, record, step.epoch + 1)
     report(1.0, "sealing")

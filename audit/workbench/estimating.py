@@ -1,8 +1,8 @@
 """How long a training will take: from runs of this workspace, else from a table; always a range.
 
 `expect` adds up what is known of each run (starting, decoding images, extracting features, epochs);
-`epochs_left` and `seconds_left` are for one that runs already; `in_words` and `span_in_words` say
-both without false precision.
+`seconds_left` is for one that runs already; `in_words` and `span_in_words` say both without false
+precision.
 """
 
 import statistics
@@ -48,7 +48,7 @@ GUESS = (0.7, 2.5)
 KNOWN = (0.9, 1.2)
 """Factors around what earlier runs took."""
 
-_MOST_RUNS, _MOST_EPOCHS = 8, 10
+_MOST_RUNS = 8
 _NEAR = 1.25
 """Ends of a range that differ by less are one number."""
 
@@ -186,40 +186,6 @@ def seconds_left(elapsed: float, fraction: float, begun_at: float = 0.0) -> floa
     if done < _SMALLEST_FRACTION:
         return None
     return elapsed * (1 - fraction) / done
-
-
-def epochs_left(
-    finished_at: Sequence[float], n_epochs: int, *, now: float, since: float
-) -> float | None:
-    """Return how long the epochs that are missing will take, from those that this worker finished.
-
-    Steadier than `seconds_left`: decoding and extracting, which are over, do not count.
-
-    Parameters
-    ----------
-    finished_at
-        When each whole epoch was finished, seconds of one clock.
-    n_epochs
-        Planned epochs T.
-    now, since
-        The moment, and when the worker that trains now was started, on the same clock.
-
-    Returns
-    -------
-    float or None
-        Seconds; ``None`` before the second epoch of this worker.
-
-    Examples
-    --------
-    >>> epochs_left([5.0, 105.0, 107.0, 109.0], 10, now=110.0, since=100.0)
-    11.0
-    """
-    own = [moment for moment in finished_at if moment >= since][-_MOST_EPOCHS:]
-    if len(own) < 2:
-        return None
-    per_epoch = (own[-1] - own[0]) / (len(own) - 1)
-    left = (n_epochs - len(finished_at)) * per_epoch
-    return max(left - (now - own[-1]), left - per_epoch, 0.0)
 
 
 def in_words(seconds: float) -> str:

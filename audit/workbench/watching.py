@@ -176,6 +176,23 @@ class _Pace:
             return True
 
 
+class _Speeds:
+    """How fast the epochs of running jobs go, since they were first looked at.
+
+    Decoding and extracting go at another speed: what they took says nothing about the epochs.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[float, float]] = {}
+
+    def left(self, job: Job, *, now: float) -> float | None:
+        """Return the seconds that a job needs yet; ``None`` while too little was seen of it."""
+        if not job.message.startswith("epoch "):
+            return None
+        began, fraction = self._first.setdefault(job.id, (now, job.fraction))
+        return estimating.seconds_left(now - began, job.fraction, begun_at=fraction)
+
+
 def survey(shelf: Shelf) -> Survey:
     """Return every launch as it stands now; workers that died meanwhile are noticed."""
     _refresh(shelf)
@@ -227,7 +244,7 @@ def standing(shelf: Shelf, found: Survey, run: Run, job: Job | None) -> Standing
         sentence = waits_for(found, job) if job is not None else "It waits for a worker."
     elif run.state is RunState.RUNNING or not job.is_over:
         sentence = _spaced(job.message)
-        left = _time_left(run, job, curves)
+        left = _time_left(shelf, run, job)
     else:
         kept = len(curves)
         are_kept = f"; {kept} whole {'epoch is' if kept == 1 else 'epochs are'} kept"
@@ -410,18 +427,15 @@ def _sealed(run: Run, curves: Sequence[Mapping[str, float]]) -> str:
     return _spaced(words)
 
 
-def _time_left(run: Run, job: Job, curves: Sequence[Mapping[str, float]]) -> float | None:
+def _time_left(shelf: Shelf, run: Run, job: Job) -> float | None:
     if job.started_at is None:
         return None
-    now = time.time()
-    moments = [point["finished_at"] for point in curves if "finished_at" in point]
-    since = job.started_at.timestamp()
-    n_unknown = len(curves) - len(moments)  # epochs that an older version trained
-    left = estimating.epochs_left(moments, run.config.epochs - n_unknown, now=now, since=since)
-    if left is not None:
-        return left
+    watched = shelf.keep(("speeds",), _Speeds).left(job, now=time.monotonic())
+    if watched is not None:
+        return watched
+    elapsed = (datetime.now(UTC) - job.started_at).total_seconds()
     before = int(job.arguments.get(runs.EPOCHS_BEFORE, 0)) / run.config.epochs
-    return estimating.seconds_left(now - since, job.fraction, begun_at=before)
+    return estimating.seconds_left(elapsed, job.fraction, begun_at=before)
 
 
 def _read_facts(shelf: Shelf, run: Run) -> tuple[int, int, float | None]:

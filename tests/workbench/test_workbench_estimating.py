@@ -118,11 +118,3 @@ def test_time_left_is_what_is_missing_at_the_speed_since_the_start(
     elapsed, fraction, begun_at, left
 ):
     assert estimating.seconds_left(elapsed, fraction, begun_at) == left
-
-
-def test_epochs_of_an_earlier_worker_do_not_count_for_the_speed():
-    finished = [10.0, 20.0, 30.0, 1000.0, 1004.0]
-    assert estimating.epochs_left(finished, 10, now=1006.0, since=990.0) == 5 * 4 - 2
-    assert estimating.epochs_left(finished[:4], 10, now=1001.0, since=990.0) is None
-    # An epoch that takes longer than the last ones cannot make the rest negative.
-    assert estimating.epochs_left(finished, 6, now=2000.0, since=990.0) == 0

@@ -1,5 +1,6 @@
 """What runs and ran is read from rows: which launch, what it waits for, how far, scored or not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -121,3 +122,14 @@ def test_deleting_a_run_leaves_nothing_to_look_at(shelf):
     plain = next(launch for launch in before if len(launch.runs) == 1)
     run_rows.delete(shelf.workspace, plain.runs[0].id)
     assert plain.id not in {launch.id for launch in watching.survey(shelf).launches}
+
+
+def test_time_left_follows_the_speed_of_the_epochs_not_of_the_decoding(shelf, busy):
+    speeds = watching._Speeds()
+
+    def at(fraction, now, message="epoch 3 of 7"):
+        return speeds.left(replace(busy, message=message, fraction=fraction), now=now)
+
+    assert at(0.05, 100.0, "decoding 3 of 9") is None
+    assert at(0.1, 300.0) is None
+    assert at(0.55, 345.0) == pytest.approx(45.0)
