@@ -96,6 +96,8 @@ def _body(card: Card, colours: Palette) -> str:
     if card.n_problems:
         facts.append(f"{card.n_problems:,} unusable")
     when = ago(card.last_activity, datetime.now(UTC))
+    if card.n_since_export is not None:
+        when += f" · {_exported(card.n_since_export)}"
     left = (
         f"<div><h2>{escape(card.name)}</h2>"
         f'<p class="lf-faint">{" · ".join(facts)}</p><p class="lf-faint">{when}</p>'
@@ -106,6 +108,10 @@ def _body(card: Card, colours: Palette) -> str:
         below += f'<div class="lf-work">{"".join(_work(w, colours) for w in card.work)}</div>'
     below = f'<div class="lf-below">{below}</div>' if below else ""
     return f'<article class="lf-card">{left}<div>{_state(card, colours)}</div>{below}</article>'
+
+
+def _exported(n_since: int) -> str:
+    return f"exported, {_counted(n_since, 'change')} since" if n_since else "exported as it stands"
 
 
 def _state(card: Card, colours: Palette) -> str:

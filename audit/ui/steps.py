@@ -60,6 +60,12 @@ _WAYS: Mapping[Step, _Way] = {
         address="runs",
         sentence="Suspects follow when it is done.",
     ),
+    Step.DONE: _Way(
+        label="Go to the export",
+        icon=":material/task_alt:",
+        address="export",
+        sentence="Every suspect is decided and every decision exported.",
+    ),
     Step.LOOK: _Way(
         label="Look at the ranking",
         icon=":material/grid_view:",

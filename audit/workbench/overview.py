@@ -26,7 +26,7 @@ from audit.store import scores as score_rows
 from audit.store.datasets import DatasetSummary
 from audit.store.run_jobs import RESUMABLE
 from audit.store.scores import ScoresSummary
-from audit.workbench import suspects, watching
+from audit.workbench import export_runs, suspects, watching, wording
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, State
 from audit.workbench.watching import Launch, Survey
@@ -52,6 +52,8 @@ class Step(IntEnum):
     WATCH = 6
     LOOK = 7
     """Nothing is suspected and nothing decided."""
+    DONE = 8
+    """Every suspect is decided and every decision exported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,10 @@ class Card:
         What waits or runs.
     troubles
         Whole sentences about what went wrong.
+    is_moved
+        Whether its files are gone from where they were.
+    n_since_export
+        Decisions that are newer than the last export of this server; ``None`` without one.
     step
         What to do next.
     """
@@ -134,6 +140,8 @@ class Card:
     last_activity: datetime
     work: tuple[Work, ...]
     troubles: tuple[str, ...]
+    is_moved: bool
+    n_since_export: int | None
     step: Step
 
     @property
@@ -221,6 +229,7 @@ def _card(shelf: Shelf, found: Survey, summary: DatasetSummary) -> Card:
     if tally.last_decided is not None:
         moments.append(tally.last_decided)
     runs = [run for launch in launches for run in launch.runs]
+    n_since_export = _since_export(shelf, summary) if tally.verdicts else None
     return Card(
         id=summary.id,
         name=summary.name,
@@ -234,8 +243,11 @@ def _card(shelf: Shelf, found: Survey, summary: DatasetSummary) -> Card:
         last_activity=max(moments),
         work=work,
         troubles=tuple(troubles),
+        is_moved=is_moved,
+        n_since_export=n_since_export,
         step=_step(
             tally,
+            is_exported=n_since_export == 0,
             is_working=bool(work),
             is_moved=is_moved,
             has_failed=failure is not None,
@@ -245,7 +257,13 @@ def _card(shelf: Shelf, found: Survey, summary: DatasetSummary) -> Card:
 
 
 def _step(
-    tally: _Tally, *, is_working: bool, is_moved: bool, has_failed: bool, has_sealed: bool
+    tally: _Tally,
+    *,
+    is_exported: bool,
+    is_working: bool,
+    is_moved: bool,
+    has_failed: bool,
+    has_sealed: bool,
 ) -> Step:
     n_left = 0 if tally.suspects is None else tally.suspects.n_left
     by_need = (
@@ -253,6 +271,7 @@ def _step(
         (n_left > 0, Step.REVIEW),
         (is_working, Step.WATCH),
         (has_failed and tally.suspects is None, Step.EXPLAIN),
+        (bool(tally.verdicts) and is_exported, Step.DONE),
         (bool(tally.verdicts), Step.EXPORT),
         (tally.suspects is not None, Step.LOOK),
         (has_sealed, Step.SCORE),
@@ -313,6 +332,19 @@ def _suspects(
     return Suspects(method=method, n_found=n_found, n_left=len(left), cut=cut, first=first)
 
 
+def _since_export(shelf: Shelf, summary: DatasetSummary) -> int | None:
+    dataset = shelf.dataset(summary.id)
+    exported = export_runs.last(shelf, dataset)
+    if exported is None or exported.manifest is None:
+        return None
+    upto = exported.manifest["last_decision"] or 0
+    standing = shelf.standing(dataset)
+    if standing.last_id <= upto:
+        return 0
+    newer = sum((decision.id or 0) > upto for decision in standing.decisions.values())
+    return max(1, newer)  # what was taken back is a change, too
+
+
 def _failure(shelf: Shelf, launches: Sequence[Launch]) -> str | None:
     """Return a sentence about the newest launch if it did not come to its end, ``None`` otherwise."""
     if not launches or launches[0].is_under_way:
@@ -320,7 +352,7 @@ def _failure(shelf: Shelf, launches: Sequence[Launch]) -> str | None:
     newest = launches[0]
     for run in newest.runs:
         if run.state in RESUMABLE:
-            error = run_rows.error(shelf.workspace, run.id)
+            error = wording.on_the_page(run_rows.error(shelf.workspace, run.id) or "")
             told = {
                 RunState.CANCELLED: "was cancelled before its end",
                 RunState.LOST: "lost its process",
@@ -328,7 +360,8 @@ def _failure(shelf: Shelf, launches: Sequence[Launch]) -> str | None:
             return f"Run {run.name} {told}{f': {error}' if error else '.'}"
     last = newest.scoring[-1] if newest.scoring else None
     if last is not None and last.state in (JobState.FAILED, JobState.LOST):
-        return f"Its scores failed: {last.error or 'the process ended without a word.'}"
+        error = last.error or "the process ended without a word."
+        return f"Its scores failed: {wording.on_the_page(error)}"
     return None
 
 

@@ -12,7 +12,7 @@ from audit.records.scores import DetectorSpec, Scores
 from audit.store import jobs
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
-from audit.workbench import demo, launching, overview, reviewing, suspects, watching
+from audit.workbench import demo, export_runs, launching, overview, reviewing, suspects, watching
 from audit.workbench import runs as run_verbs
 from audit.workbench.overview import Step
 from audit.workbench.settling import Wishes
@@ -111,6 +111,20 @@ def test_a_dataset_whose_suspects_are_decided_is_to_be_exported(shelf, make):
     decide(shelf, dataset, overview.cards(shelf)[0].suspects.first, Verdict.KEEP)
     (card,) = overview.cards(shelf)
     assert (card.n_left, card.step) == (0, Step.EXPORT)
+
+
+def test_what_was_exported_is_done_until_somebody_decides_again(shelf, make, tmp_path):
+    dataset = make(methods=("margin",))
+    decide(shelf, dataset, overview.cards(shelf)[0].suspects.first, Verdict.KEEP)
+    order = export_runs.Order(form="csv", out=tmp_path / "labels.csv")
+    ended = export_runs.start(shelf, dataset, order, wait=30)
+    assert ended.state is export_runs.ExportState.DONE
+    (card,) = overview.cards(shelf)
+    assert (card.n_since_export, card.step) == (0, Step.DONE)
+    decided = suspects.ranked(shelf, dataset, "margin").order
+    decide(shelf, dataset, decided[6:8], Verdict.EXCLUDE)
+    (card,) = overview.cards(shelf)
+    assert (card.n_since_export, card.step) == (2, Step.EXPORT)
 
 
 def test_a_sealed_run_without_scores_is_to_be_scored(shelf, make):
