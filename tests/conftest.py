@@ -314,6 +314,22 @@ def staged_server(staged_workspace: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def node() -> Callable[[Path], None]:
+    """Run a file of JavaScript tests with the Node that Playwright brings along."""
+    from playwright._impl._driver import compute_driver_executable
+
+    program = compute_driver_executable()[0]
+
+    def run(file: Path) -> None:
+        told = subprocess.run(
+            [program, "--test", str(file)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert told.returncode == 0, told.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Give the real browser; its absence is a failure, because pages are what users meet."""
     from playwright.sync_api import sync_playwright

@@ -1,7 +1,5 @@
 """Gallery, confusion table, distribution and filters: what they send, and their logic without a browser."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,16 +23,8 @@ def dataset(shelf):
     return shelf.dataset("staged")
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-def test_the_widgets_logic_holds_in_javascript():
-    told = subprocess.run(
-        ["node", "--test", str(HERE / "gallery.test.mjs")],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert told.returncode == 0, told.stdout
+def test_the_widgets_logic_holds_in_javascript(node):
+    node(HERE / "gallery.test.mjs")
 
 
 def test_a_page_of_tiles_asks_for_one_sheet_and_the_next_one_is_known(shelf, dataset):

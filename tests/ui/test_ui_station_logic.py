@@ -1,7 +1,5 @@
 """The station's logic that needs no browser: keys, search, packs, outbox; and its Python side."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,16 +11,8 @@ from audit.workbench.shelf import Shelf
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-def test_the_stations_logic_holds_in_javascript():
-    told = subprocess.run(
-        ["node", "--test", str(HERE / "station.test.mjs")],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert told.returncode == 0, told.stdout
+def test_the_stations_logic_holds_in_javascript(node):
+    node(HERE / "station.test.mjs")
 
 
 @pytest.fixture
