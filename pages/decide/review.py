@@ -13,6 +13,11 @@ from audit.workbench import suspects
 from audit.workbench.suspects import State
 
 _ANY = ""
+_SHEET = """<style>
+.stMainBlockContainer { padding: 3.5rem 2.6rem 0; }
+.stMainBlockContainer h1 { padding: 0 0 0.6rem; line-height: 1; }
+.stMainBlockContainer > .stVerticalBlock { gap: 0.6rem; }
+</style>"""
 _STATES: dict[State, str] = {
     State.UNDECIDED: "Undecided",
     State.TODO: "Flagged and undecided",
@@ -30,10 +35,7 @@ _STATE_NAMES = {str(state): name for state, name in _STATES.items()}
 def main() -> None:
     """Draw the page."""
     # The station needs the height that Streamlit leaves free above and below a page.
-    st.html(
-        "<style>.stMainBlockContainer{padding:3.5rem 2.6rem 0}.stMainBlockContainer h1{padding:0 0 .6rem;line-height:1}"
-        ".stMainBlockContainer>.stVerticalBlock{gap:.6rem}</style>"
-    )
+    st.html(_SHEET)
     title, *slots = st.columns([1.1, 1.3, 1, 1.3, 1.3, 1.3], vertical_alignment="bottom")
     title.title("Review", anchor=False)
     with slots[0]:
