@@ -23,6 +23,7 @@ _STYLE = """<style>
   overflow-wrap: anywhere; }
 .lf-card .lf-numbers { flex-wrap: nowrap; gap: 2.6rem; }
 .lf-card .lf-numbers dd { font-size: 2.1rem; }
+.lf-card .lf-numbers > div:first-child { min-width: 13.5rem; }
 .lf-card .lf-verdicts { margin-top: .8rem; }
 .lf-card .lf-first { margin-top: .8rem; height: 48px; overflow: hidden; }
 .lf-card .lf-below { grid-column: 1 / -1; display: grid; gap: .45rem; }
@@ -125,7 +126,7 @@ def _state(card: Card, colours: Palette) -> str:
 
 def _first(card: Card, colours: Palette) -> str:
     positions = () if card.suspects is None else card.suspects.first
-    if not positions:
+    if not positions or card.is_moved:
         return ""
     sheet = figures.sheet_address(card.id, positions, _SIDE, colours)
     tiles = "".join(figures.tile(sheet, n, len(positions), _SIDE) for n in range(len(positions)))

@@ -27,6 +27,7 @@ def draw(shelf: Shelf) -> None:
     st.dataframe(
         [_row(card) for card in cards],
         hide_index=True,
+        placeholder="–",
         key=_KEY,
         on_select=choose,
         selection_mode="single-row",

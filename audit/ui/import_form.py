@@ -9,7 +9,7 @@ from audit.errors import AuditError
 from audit.records.progress import Report
 from audit.ui import plan_view
 from audit.ui.texts import plain
-from audit.workbench import importing
+from audit.workbench import importing, limits
 from audit.workbench.importing import Looked, Request, Stored
 from audit.workbench.shelf import Shelf
 
@@ -73,6 +73,8 @@ def _ask() -> bool:
                 help="Looks at the source and stores nothing.",
             )
         st.caption(_SHAPES)
+        if limit := limits.note():
+            st.caption(plain(limit))
         with st.expander("Options", key="import_options", icon=":material/tune:"):
             st.text_input(
                 "Labels file",

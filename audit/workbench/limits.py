@@ -13,6 +13,12 @@ from audit.records.dataset import ImportPlan
 from audit.workbench import serving
 
 
+def note() -> str | None:
+    """Return a sentence about what may be read, ``None`` where nothing is limited."""
+    roots = serving.data_roots()
+    return f"Sources are limited to {_named(roots)}." if roots else None
+
+
 def check(path: Path) -> None:
     """Refuse a path that lies outside the folders that may be read.
 

@@ -122,7 +122,11 @@ def test_the_browser_imports_nothing_outside_the_named_folders(
     page, animals, tmp_path, monkeypatch
 ):
     monkeypatch.setenv(serving.DATA_ROOTS, str(tmp_path / "public"))
-    assert "lies outside the folder that this server may read" in said(show_plan(page(), animals))
+    at = page()
+    assert f"limited to the folder that this server may read, {tmp_path}/public." in said(at)
+    assert "animals lies outside the folder that this server may read" in said(
+        show_plan(at, animals)
+    )
 
 
 def test_class_and_file_names_with_markup_are_shown_as_text(page, tmp_path):
