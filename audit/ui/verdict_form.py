@@ -14,6 +14,7 @@ import streamlit as st
 
 from audit.records.dataset import Dataset
 from audit.records.decision import Decision, Verdict
+from audit.store import decisions as decision_rows
 from audit.ui.texts import plain
 from audit.workbench import receiving
 from audit.workbench.receiving import Conflict
@@ -131,9 +132,11 @@ class Form:
     ) -> None:
         self._shelf, self._subject, self._reviewer, self._name = shelf, subject, reviewer, name
         self._state = state
-        # Moves on with every decision about the sample, and with nothing else.
-        stands = "none" if subject.standing is None else subject.standing.id
-        self._drawn = f"{subject.dataset.id} {subject.key} {stands}"
+        # Moves on with every event about the sample, and with nothing else: after an undo the same
+        # decision stands as once before, and the same press is another one.
+        log = decision_rows.log(shelf.workspace, subject.dataset.id, subject.key)
+        last = log[-1].id if log else "none"
+        self._drawn = f"{subject.dataset.id} {subject.key} {last}"
 
     def widget(self, part: str) -> str:
         """Return the key of a widget, another one for every sample."""

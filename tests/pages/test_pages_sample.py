@@ -1,6 +1,7 @@
 """Sample shows one image with all that is known of it, in every state, and records what is pressed."""
 
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -205,6 +206,22 @@ def test_the_same_press_sent_twice_by_one_drawn_form_decides_once(sample, staged
         assert len(log(staged_copy, key)) == 1
         form.decide(Verdict.EXCLUDE, None)
         assert [str(event.verdict) for event in log(staged_copy, key)] == ["keep", "exclude"]
+
+
+def test_what_was_taken_back_can_be_decided_again(sample, staged_copy, worst):
+    key, given, _ = worst
+    app = sample(sample=key)
+    for label in (f"Keep ‘{given}’", "Undo", f"Keep ‘{given}’", "Undo", f"Keep ‘{given}’"):
+        button(app, label).click().run()
+    with Workspace.open(staged_copy) as workspace:
+        dataset = datasets.find(workspace, "staged")
+        assert decisions.current(workspace, dataset.id)[key].verdict is Verdict.KEEP
+        # Taken back on another page, or by somebody else, it can be decided again here, too.
+        decisions.undo(workspace, dataset.id, key, reviewer="ben", at=datetime.now(UTC))
+        app.run()
+        button(app, f"Keep ‘{given}’").click().run()
+        assert decisions.current(workspace, dataset.id)[key].verdict is Verdict.KEEP
+    assert len(log(staged_copy, key)) == 7
 
 
 def test_two_people_who_disagree_are_both_told(sample, staged_copy, worst):
