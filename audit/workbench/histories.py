@@ -362,12 +362,11 @@ class _Part:
 def _block(shelf: Shelf, dataset: Dataset, start: int, last_id: int) -> dict[str, _Part]:
     # A log only grows, so a full block never changes and is counted once.
     until = min(start + _BLOCK, last_id)
-    key = ("history acts", dataset.id, start, until)
-    return shelf.keep(
-        key,
-        lambda: _counted(
-            histories.acts(shelf.workspace, dataset.id, after=start, until=until),
-        ),
+    # By bytes and not by number: the blocks of a long log drive nothing else off the shelf.
+    return shelf.lists.find_or_make(
+        ("history acts", dataset.id, start, until),
+        lambda: _counted(histories.acts(shelf.workspace, dataset.id, after=start, until=until)),
+        lambda parts: 256 + sum(256 + 32 * len(part.seconds) for part in parts.values()),
     )
 
 

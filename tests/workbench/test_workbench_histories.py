@@ -180,6 +180,13 @@ def test_counting_people_in_blocks_changes_nothing(shelf, dataset, monkeypatch):
     assert sum(one.n_decisions for one in whole) == 160
 
 
+def test_a_long_log_drives_nothing_else_off_the_shelf(shelf, dataset, monkeypatch):
+    random_log(shelf, dataset, n=80)
+    monkeypatch.setattr(histories, "_BLOCK", 1)
+    histories.people(shelf, dataset)
+    assert shelf.dataset("staged") is dataset
+
+
 @pytest.mark.parametrize(
     "evidence",
     [
