@@ -170,6 +170,8 @@ def start(
         # Settled once and looked at often: a probe group is one launch's own.
         configs = [c for part in planned.to_train for c in _with_own_group(part.configs)]
         started = runs.start(workspace, dataset, configs, methods=wanted, launch_id=form_id)
+        if not planned.is_sealed:
+            use(shelf, planned)  # what is trained already is not trained again, but may lack scores
     return tuple(run for run, _ in started)
 
 
@@ -218,12 +220,14 @@ def use(shelf: Shelf, planned: Plan) -> bool:
     shelf
         Where to.
     planned
-        One whose runs are all sealed.
+        Parts of it that are not sealed ask for their scores themselves.
     """
     found = watching.survey(shelf)
     wanted: list[scoring.ScoreRequest] = []
     for part in planned.parts:
         own = {run.id for run in part.sealed or ()}
+        if not own:
+            continue
         for launch in found.launches:
             if own <= {run.id for run in launch.runs}:
                 _, fitting = watching.methods_of(shelf, launch)

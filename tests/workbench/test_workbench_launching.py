@@ -7,9 +7,11 @@ import pytest
 
 from audit.errors import InputError
 from audit.jobs import endings, lock, queue
+from audit.records.progress import silent
 from audit.records.run import Probe
 from audit.store import jobs, runs
-from audit.workbench import datasets, launching, serving, watching
+from audit.workbench import datasets, launching, serving, settling, watching
+from audit.workbench import runs as runs_verbs
 from audit.workbench.datasets import SourceOptions
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
@@ -124,6 +126,21 @@ def test_every_training_carries_the_scores_that_are_to_follow(shelf, dataset):
     assert [carried[run_id]["after"] for run_id in pair] == [pair, pair]
     assert carried[plain]["after"] == [plain]
     assert carried[plain]["arguments"]["requests"][0]["method"] == "margin"
+    held.release()
+
+
+def test_a_part_that_was_trained_before_is_scored_where_it_still_lacks_scores(shelf, dataset):
+    configs = settling.settle(dataset, Wishes(**TINY))
+    ((run, job),) = runs_verbs.start(shelf.workspace, dataset, configs)
+    queue.follow(shelf.workspace, job.id, silent)
+    held = waiting_for_another(shelf)
+    for _ in range(2):
+        started = launching.start(shelf, dataset, ["aum", "margin"], Wishes(**TINY), form_id="f")
+    assert {one.config.probe for one in started} == {Probe.THRESHOLD}
+    (asked,) = (job for job in jobs.every(shelf.workspace) if job.kind == "score")
+    (request,) = asked.arguments["requests"]
+    assert (request["method"], request["runs"]) == ("margin", [run.id])
+    queue.request_stop(shelf.workspace, asked)
     held.release()
 
 
