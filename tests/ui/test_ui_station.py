@@ -1,5 +1,6 @@
 """The review station in a real browser, against a real server and its database."""
 
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -283,6 +284,27 @@ def test_the_sheet_of_keys_opens_and_closes_and_keys_can_be_switched_off(desk):
     here.tab.keyboard.press("?")
     assert here.tab.get_by_role("switch").get_attribute("aria-checked") == "false"
     assert len(here.log()) == before
+
+
+def test_a_message_after_a_visit_to_another_page_is_not_taken_for_an_earlier_one(desk):
+    here, sent = desk("held"), set()
+
+    def note(frame):
+        data = frame if isinstance(frame, bytes) else frame.encode()
+        for nonce in re.findall(rb'"nonce": ?"([0-9a-f]+-[0-9]+)"', data):
+            sent.add((nonce, tuple(re.findall(rb'"seq": ?([0-9]+)', data))))
+
+    here.tab.on("websocket", lambda socket: socket.on("framesent", note))
+    here.open()
+    here.press("k")
+    here.unsent(0)
+    for page in ("History", "Review"):
+        here.tab.get_by_role("link", name=page, exact=True).click()
+        here.tab.get_by_role("heading", name=page, exact=True).wait_for()
+    here.part("review-image").and_(here.tab.locator("[data-sample-key]")).wait_for()
+    here.press("k")
+    here.unsent(0)
+    assert len({nonce for nonce, _ in sent}) == len(sent) >= 2
 
 
 def test_decisions_survive_a_killed_server_and_a_closed_tab(staged_copy, serve, tab):

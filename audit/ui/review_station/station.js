@@ -355,6 +355,7 @@ class Post {
     this.asked = new Set();
     this.taken = new Set();
     this.station = null;
+    this.messages = 0; // sent by all stations of this document: the server answers each number once
     addEventListener("pagehide", () => this.storage.removeItem(`${SEEN}${this.outbox.client}`));
   }
 
@@ -717,7 +718,6 @@ class Station {
     this.undone = new Set(); // numbers of stored decisions that were taken back here
     this.notes = new Map();
     this.times = [];
-    this.nonce = 0;
     this.sentAt = null; // when the batch in flight was sent
     this.waitingSince = null; // since when something waits without an answer
     this.answered = null;
@@ -1180,7 +1180,7 @@ class Station {
     this.waitingSince ??= now;
     this.sentAt = now;
     this.oldest = null;
-    this.batch = { nonce: `${this.outbox.client}-${++this.nonce}`, entries };
+    this.batch = { nonce: `${this.outbox.client}-${++post.messages}`, entries };
     this.emit(this.batch);
   }
 
