@@ -1,5 +1,7 @@
 """The dashboard as an ASGI application: `streamlit run app.py`, `python app.py` or `labeltrace app`."""
 
+import contextlib
+
 import streamlit as st
 
 from audit.api import announcing, guards, routes
@@ -11,12 +13,18 @@ def address() -> str | None:
     return st.get_option("server.address")
 
 
+def port() -> int:
+    """Return the port that the server listens on."""
+    return int(st.get_option("server.port"))
+
+
 app = st.App(
     MAIN_SCRIPT,
     routes=routes(),
     middleware=guards(bound_to=address),
-    lifespan=announcing(bound_to=address),
+    lifespan=announcing(bound_to=address, port=port),
 )
 
 if __name__ == "__main__":
-    app.run()
+    with contextlib.suppress(KeyboardInterrupt):
+        app.run()

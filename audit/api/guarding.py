@@ -5,10 +5,12 @@ a name that it points here (DNS rebinding). Both show in headers that no page ca
 be a name that the dashboard goes by, and ``Origin`` must be the dashboard itself.
 """
 
+import contextlib
 import ipaddress
 import os
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.parse import urlsplit
@@ -16,6 +18,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audit.workbench import listening
 
 ALLOWED_HOSTS = "LABELTRACE_ALLOWED_HOSTS"
 """Further names that the dashboard may be called by, separated by commas."""
@@ -74,23 +78,38 @@ def warning(address: str | None) -> str | None:
 
 
 def announcing(
-    *, bound_to: Callable[[], str | None]
+    *, bound_to: Callable[[], str | None], port: Callable[[], int]
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
-    """Return the life of a server that says on stderr, at its start, when others can reach it.
+    """Return the life of a server that says on stdout where it answers, once it does.
+
+    When others can reach it, it says so on stderr.
 
     Parameters
     ----------
     bound_to
         Returns the address that the server listens on, ``None`` for all.
+    port
+        Returns its port.
     """
 
     @asynccontextmanager
     async def life(_: object) -> AsyncIterator[None]:
-        if told := warning(bound_to()):
+        address = bound_to()
+        if told := warning(address):
             sys.stderr.write(f"{told}\n")
+        announcer = threading.Thread(target=_say_where, args=(address or "::", port), daemon=True)
+        announcer.start()
         yield
 
     return life
+
+
+def _say_where(host: str, port: Callable[[], int]) -> None:
+    number = listening.wait(host, port)
+    if number is not None:
+        with contextlib.suppress(OSError):  # nobody reads any more
+            sys.stdout.write(f"Ready: {listening.url(host, number)}\n")
+            sys.stdout.flush()
 
 
 class Guard:

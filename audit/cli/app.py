@@ -5,8 +5,6 @@ The server runs in the process of the command, so that whatever ends the command
 
 import contextlib
 import errno
-import http
-import http.client
 import importlib.util
 import logging
 import os
@@ -14,8 +12,8 @@ import signal
 import socket
 import sys
 import threading
-import time
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -24,7 +22,7 @@ import typer
 
 from audit.cli.session import Session
 from audit.errors import InputError, NotFoundError, RefusedError
-from audit.workbench import places, serving
+from audit.workbench import listening, places, serving
 
 PortOption = Annotated[
     int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
@@ -38,7 +36,6 @@ NoBrowserOption = Annotated[
 
 DEFAULT_PORT = 8501
 DEFAULT_HOST = "127.0.0.1"
-_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared with, not bound to
 
 
 def app(
@@ -51,7 +48,7 @@ def app(
     check_address(host, port)
     with session.workspace():
         pass  # what is wrong with the workspace is said here, not on every page
-    serve(session, session.workspace_path, port=port, host=host, opens_browser=not no_browser)
+    serve(session.workspace_path, port=port, host=host, opens_browser=not no_browser)
 
 
 def check_address(host: str, port: int) -> None:
@@ -82,15 +79,11 @@ def check_address(host: str, port: int) -> None:
         raise _taken(port) from error
 
 
-def serve(
-    session: Session, workspace_path: Path, *, port: int, host: str, opens_browser: bool
-) -> NoReturn:
+def serve(workspace_path: Path, *, port: int, host: str, opens_browser: bool) -> NoReturn:
     """Serve the dashboard on a workspace until the process is told to end.
 
     Parameters
     ----------
-    session
-        Surroundings of the command.
     workspace_path
         What is shown.
     port, host
@@ -122,10 +115,8 @@ def serve(
         "server.baseUrlPath": "",
         "logger.hideWelcomeMessage": True,
     }
-    announcer = threading.Thread(
-        target=_announce, args=(session, loaded, host, opens_browser), daemon=True
-    )
-    announcer.start()
+    if opens_browser and _has_screen():
+        threading.Thread(target=_open_browser, args=(host, loaded.port), daemon=True).start()
     try:
         loaded.app.run(config=settings)
     except SystemExit as error:
@@ -150,45 +141,18 @@ def _load(script: Path) -> Any:  # noqa: ANN401  a script, not a module that cou
     return module
 
 
-def _announce(session: Session, loaded: Any, host: str, opens_browser: bool) -> None:  # noqa: ANN401
-    """Wait until the server answers, say so on stdout, and open the browser."""
-    reached = _EVERY_ADDRESS.get(host, host)
-    # Before this process has a runtime, whatever answers at the port is somebody else's server.
-    while not loaded.st.runtime.exists() or not _answers(reached, _port(loaded)):
-        time.sleep(0.05)
-    port = _port(loaded)
-    with contextlib.suppress(OSError):
-        session.print(f"Ready: {_url(host, port)}")
-        sys.stdout.flush()
-    if opens_browser and _has_screen():
+def _open_browser(host: str, port: Callable[[], int]) -> None:
+    """Show the dashboard in a browser once it answers."""
+    number = listening.wait(host, port)
+    if number is not None:
         with contextlib.suppress(Exception):
-            webbrowser.open(_url(reached, port))
-
-
-def _port(loaded: Any) -> int:  # noqa: ANN401
-    """Return the port that the server has, also where it chose one itself."""
-    return int(loaded.st.get_option("server.port"))
+            webbrowser.open(listening.url(listening.reached_at(host), number))
 
 
 def _has_screen() -> bool:
     """Return whether a browser would open beside the terminal, not in it."""
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
     return sys.platform != "linux" or any(os.environ.get(name) for name in screens)
-
-
-def _answers(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", "/_stcore/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _taken(port: int) -> RefusedError:

@@ -74,7 +74,7 @@ def demo(
     session.say("Decide about them in the dashboard; Ctrl-C ends it.")
     # The demo keeps its facts in its own workspace, wherever other workspaces keep theirs.
     os.environ.pop(places.DATABASE_URL, None)
-    serve(session, path, port=port, host=host, opens_browser=not no_browser)
+    serve(path, port=port, host=host, opens_browser=not no_browser)
 
 
 def doctor(session: Session, as_json: JsonOption = False) -> None:

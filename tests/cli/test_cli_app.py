@@ -1,17 +1,23 @@
 """`labeltrace app` and the dashboard of `labeltrace demo`, as processes that are really ended."""
 
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import pytest
 import typer
 
 from audit.cli.application import app
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def ready(process):
@@ -106,6 +112,26 @@ def test_the_flag_names_the_workspace_that_is_shown(start, staged_copy, tmp_path
     visit(tab, f"{ready(process)}/ranking")
     tab.get_by_test_id("gallery-tile").first.wait_for()
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.browser
+def test_the_launcher_itself_runs_from_anywhere_and_listens_on_this_machine_only(
+    staged_workspace, tmp_path, tab, visit
+):
+    own = {"LABELTRACE_WORKSPACE": str(staged_workspace), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, str(ROOT / "app.py")]
+    process = psutil.Popen(
+        words, cwd=tmp_path, env=os.environ | own, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        url = ready(process)
+        listening = {c.laddr for c in process.net_connections() if c.status == "LISTEN"}
+        assert [f"http://{host}:{port}" for host, port in listening] == [url]
+        visit(tab, f"{url}/ranking")
+        tab.get_by_test_id("gallery-tile").first.wait_for()
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_browser_opens_where_there_is_a_screen(start, until, tmp_path, monkeypatch):
