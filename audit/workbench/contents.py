@@ -185,11 +185,6 @@ def balance(contents: Contents) -> str:
     return text
 
 
-def sample_of_all(contents: Contents, most: int) -> tuple[int, ...]:
-    """Return positions of usable samples, evenly spread over classes."""
-    return _spread(contents.usable, most)
-
-
 def _spread(positions: NDArray[np.int64], most: int) -> tuple[int, ...]:
     if len(positions) <= most:
         return tuple(positions.tolist())
