@@ -5,7 +5,7 @@ import contextlib
 import streamlit as st
 
 from audit.api import announcing, guards, routes
-from audit.ui import MAIN_SCRIPT
+from audit.ui import MAIN_SCRIPT, failing
 
 
 def address() -> str | None:
@@ -23,6 +23,7 @@ app = st.App(
     routes=routes(),
     middleware=guards(bound_to=address),
     lifespan=announcing(bound_to=address, port=port),
+    on_script_error=failing.tell,
 )
 
 if __name__ == "__main__":

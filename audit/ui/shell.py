@@ -3,8 +3,7 @@
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from audit.errors import AuditError
-from audit.ui import brand, session, texts
+from audit.ui import brand, failing, session
 from audit.workbench import serving
 
 _PAGES = (
@@ -56,5 +55,5 @@ def draw(page: Page) -> None:
     try:
         session.sidebar()
         page.run()
-    except AuditError as error:
-        st.error(texts.plain(str(error)))
+    except Exception as error:  # noqa: BLE001 - the border: a sentence instead of a traceback
+        failing.tell(error)
