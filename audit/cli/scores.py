@@ -96,6 +96,7 @@ def score(
         if out is None:
             raise typer.BadParameter("Scores of dynamics recorded elsewhere need --out FILE.")
         with session.workspace() as workspace:
+            exporting.check_scores_path(out, force=force, workspace=workspace)
             job = scoring.start_file(
                 workspace, recorded, methods, axes=axes and str(axes), out=out, force=force
             )
@@ -107,7 +108,7 @@ def score(
         wanted = scoring.requests(workspace, targets, methods)
         dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
         if out is not None:
-            exporting.check_scores_path(out, force=force, dataset=dataset)
+            exporting.check_scores_path(out, force=force, dataset=dataset, workspace=workspace)
         scores = _score(session, workspace, wanted)
         if out is not None:
             exporting.write_scores(dataset, scores, out, force=force)
@@ -177,7 +178,7 @@ def audit(
         session.say(line)
     with session.workspace() as workspace:
         dataset, _ = dataset_verbs.add(workspace, planned, name)
-        exporting.check_scores_path(out, force=force, dataset=dataset)
+        exporting.check_scores_path(out, force=force, dataset=dataset, workspace=workspace)
         runs = _train_what_is_needed(session, workspace, dataset, methods, wishes)
         wanted = scoring.requests(workspace, [run.id for run in runs], methods)
         scores = _score(session, workspace, wanted)

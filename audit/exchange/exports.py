@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
 import audit
 from audit.exchange import folders, manifest, original, patch, tables, writing
@@ -29,12 +30,15 @@ class ExportOptions:
         Whether CSV cells are guarded against being run as formulas.
     force
         Whether an existing output is replaced.
+    only_ours
+        Whether, of existing files, only exports and empty ones are replaced.
     """
 
     format: Format = Format.CSV
     link: Link = Link.HARD
     spreadsheet_safe: bool = False
     force: bool = False
+    only_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ def write(
     created_at: datetime,
     problems: Mapping[int, str] | None = None,
     read: Read | None = None,
+    kept: Mapping[Path, str] | None = None,
     report: Report = silent,
 ) -> Manifest:
     """Write an export and its manifest: both or neither.
@@ -83,6 +88,8 @@ def write(
         Position → why a sample cannot be read, found after the import.
     read
         Gives the pixels of an array dataset for ``folder``.
+    kept
+        Places beside the dataset's source that nothing is written into, and what they are.
     report
         Is told how far it is.
 
@@ -106,15 +113,16 @@ def write(
     if form is Format.ORIGINAL and dataset.source.kind is SourceKind.FOLDER:
         form = Format.FOLDER if dataset.source.labels is None else form
     labels = resolve(dataset, state.decisions, problems)
+    rules: _Rules = {"force": options.force, "only_ours": options.only_ours, "kept": kept or {}}
     if form is Format.FOLDER:
-        with writing.staged(out, dataset=dataset, force=options.force) as (stage,):
+        with writing.staged(out, dataset=dataset, **rules) as (stage,):
             tree = folders.write(stage, labels, link=options.link, read=read, report=report)
             made = _manifest(form, tree.labels, state, created_at, folders.digest(stage))
             made = replace(made, folder=tree.to_json())
             manifest.write(stage / folders.MANIFEST, made)
         return made
     beside = manifest.place_of(out)
-    with writing.staged(out, beside, dataset=dataset, force=options.force) as (stage, last):
+    with writing.staged(out, beside, dataset=dataset, **rules) as (stage, last):
         if form is Format.CSV:
             tables.write_csv(stage, labels, spreadsheet_safe=options.spreadsheet_safe)
         elif form is Format.PARQUET:
@@ -132,6 +140,12 @@ def write(
         made = _manifest(form, labels, state, created_at, writing.sha256(stage))
         manifest.write(last, made)
     return made
+
+
+class _Rules(TypedDict):
+    force: bool
+    only_ours: bool
+    kept: Mapping[Path, str]
 
 
 def _manifest(

@@ -89,6 +89,10 @@ _KEYS = {
 }
 
 
+ENDING = ".manifest.json"
+"""What the manifest of a file is called after the file's own name."""
+
+
 def place_of(out: Path) -> Path:
     """Return where the manifest of a file lies.
 
@@ -97,7 +101,7 @@ def place_of(out: Path) -> Path:
     >>> place_of(Path("labels.csv")).name
     'labels.csv.manifest.json'
     """
-    return out.with_name(out.name + ".manifest.json")
+    return out.with_name(out.name + ENDING)
 
 
 def write(path: Path, manifest: Manifest) -> None:

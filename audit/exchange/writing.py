@@ -1,4 +1,4 @@
-"""Put finished outputs in their place: whole or not at all, and never into the source.
+"""Put finished outputs in their place: whole or not at all, never into what is kept from writing.
 
 Everything is written into a hidden sibling of the target, synced, then renamed. What hinders the
 writing becomes one sentence, and the hidden sibling is removed.
@@ -9,11 +9,12 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from audit.errors import AuditError, RefusedError, WorkspaceError
+from audit.errors import AuditError, InputError, RefusedError, WorkspaceError
+from audit.exchange import manifest
 from audit.records.dataset import Dataset, SourceKind
 
 _REASONS = {
@@ -30,7 +31,11 @@ _REASONS = {
 
 @contextmanager
 def staged(
-    *targets: Path, dataset: Dataset | None = None, force: bool = False
+    *targets: Path,
+    dataset: Dataset | None = None,
+    force: bool = False,
+    only_ours: bool = False,
+    kept: Mapping[Path, str] | None = None,
 ) -> Iterator[tuple[Path, ...]]:
     """Yield a hidden sibling per target; when the body ends well they become the targets, in order.
 
@@ -45,16 +50,18 @@ def staged(
         Nothing is written inside this dataset's source.
     force
         Whether existing targets are replaced.
+    only_ours, kept
+        As for `check`.
 
     Raises
     ------
     RefusedError
-        If a target exists and `force` is not set, lies inside the source, or has no parent folder.
+        If `check` refuses a target.
     WorkspaceError
         If writing fails: a full or read-only disk.
     """
     for target in targets:
-        check(target, dataset=dataset, force=force)
+        check(target, dataset=dataset, force=force, only_ours=only_ours, kept=kept)
     token = secrets.token_hex(6)
     stages = tuple(
         target.parent / f".labeltrace-{token}-{place}.partial"
@@ -67,7 +74,7 @@ def staged(
             _sync(stage)
         for target, stage in zip(targets, stages, strict=True):
             current = target
-            _put(stage, target, force=force)
+            _put(stage, target, force=force, only_ours=only_ours)
     except AuditError:
         raise
     except OSError as error:
@@ -77,17 +84,38 @@ def staged(
             _remove(stage)
 
 
-def check(target: Path, *, dataset: Dataset | None = None, force: bool = False) -> None:
+def check(
+    target: Path,
+    *,
+    dataset: Dataset | None = None,
+    force: bool = False,
+    only_ours: bool = False,
+    kept: Mapping[Path, str] | None = None,
+) -> None:
     """Refuse a target before any work is done for it.
+
+    Parameters
+    ----------
+    target
+        Where an output is to go.
+    dataset
+        Nothing is written inside this dataset's source.
+    force
+        Whether an existing target is replaced.
+    only_ours
+        Whether, of existing files, only exports are replaced (`is_export_file`), and empty ones.
+    kept
+        Further files and folders that nothing is written into, and what each of them is.
 
     Raises
     ------
     RefusedError
-        If the target exists and `force` is not set, lies inside the source, contains it, or has no
-        parent folder.
+        If the target exists and may not be replaced, lies inside what is never written to, contains
+        it, or has no parent folder.
     """
     if dataset is not None:
         _check_outside(target, dataset)
+    _check_kept(target, kept or {})
     if not target.name:
         raise RefusedError(f"{str(target)!r} is not a name that can be written to.")
     if not target.parent.is_dir():
@@ -103,6 +131,11 @@ def check(target: Path, *, dataset: Dataset | None = None, force: bool = False) 
             f"{str(target)!r} is a folder that labeltrace did not write, so --force does not "
             "replace it: choose another name."
         )
+    if only_ours and not target.is_dir() and not is_export_file(target):
+        raise RefusedError(
+            f"{str(target)!r} exists and is not an export of labeltrace, or was changed since; "
+            "choose another path or remove it yourself."
+        )
 
 
 def is_export_folder(folder: Path) -> bool:
@@ -114,6 +147,18 @@ def is_export_folder(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return '"labeltrace_version"' in text and '"dataset_fingerprint"' in text
+
+
+def is_export_file(file: Path) -> bool:
+    """Return whether a file is empty, a manifest, or what the manifest beside it names."""
+    if file.is_symlink():
+        return False
+    try:
+        if not file.stat().st_size or file.name.endswith(manifest.ENDING):
+            return not file.stat().st_size or bool(manifest.read(file).sha256)
+        return manifest.read(manifest.place_of(file)).sha256 == sha256(file)
+    except (OSError, InputError):
+        return False
 
 
 def sha256(path: Path) -> str:
@@ -128,11 +173,30 @@ def failure(target: Path, error: OSError) -> str:
     return f"{str(target)!r} was not written, and no part of it was left behind: {reason}."
 
 
+def _candidates(target: Path) -> tuple[Path, Path]:
+    # Both the link and what it points to.
+    return Path(os.path.realpath(target.parent), target.name), Path(os.path.realpath(target))
+
+
+def _check_kept(target: Path, kept: Mapping[Path, str]) -> None:
+    for place, what in kept.items():
+        real = Path(os.path.realpath(place))
+        for candidate in _candidates(target):
+            if candidate == real or real in candidate.parents:
+                raise RefusedError(
+                    f"{str(target)!r} lies inside {what} {str(place)!r}, which is never written to: "
+                    "choose a place outside it."
+                )
+            if candidate in real.parents:
+                raise RefusedError(
+                    f"{str(target)!r} holds {what} {str(place)!r}, which is never written to: "
+                    "choose another place."
+                )
+
+
 def _check_outside(target: Path, dataset: Dataset) -> None:
-    # Both the link and what it points to: neither may be the source.
-    beside = Path(os.path.realpath(target.parent), target.name)
     places, images = _source_places(dataset)
-    for candidate in (beside, Path(os.path.realpath(target))):
+    for candidate in _candidates(target):
         inside = next((p for p in places if candidate == p or p in candidate.parents), None)
         if inside is not None or str(candidate) in images:
             raise RefusedError(
@@ -197,9 +261,9 @@ def _sync_one(path: Path) -> None:
         os.close(handle)
 
 
-def _put(stage: Path, target: Path, *, force: bool) -> None:
+def _put(stage: Path, target: Path, *, force: bool, only_ours: bool) -> None:
     # Somebody may have made the target while the output was written.
-    check(target, force=force)
+    check(target, force=force, only_ours=only_ours)
     if target.is_dir() and not target.is_symlink() and not stage.is_dir():
         raise RefusedError(f"{str(target)!r} is a folder, and a file is to be written: remove it.")
     if not stage.is_dir() or not os.path.lexists(target):

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -211,18 +211,19 @@ def media_type(name: str) -> str:
 def default_path(shelf: Shelf, dataset: Dataset, form: str) -> Path:
     """Return where an export goes unless somebody says otherwise: at home, and never in the source."""
     # Whether a place lies in the source is asked of every image's folder.
-    key = ("export place", dataset.id, dataset.name, dataset.source.root, form)
-    return shelf.keep(key, lambda: _default_path(dataset, form))
+    kept = exporting.kept_from_writing(shelf.workspace)
+    key = ("export place", dataset.id, dataset.name, tuple(kept), form)
+    return shelf.keep(key, lambda: _default_path(dataset, form, kept))
 
 
-def _default_path(dataset: Dataset, form: str) -> Path:
+def _default_path(dataset: Dataset, form: str, kept: Mapping[Path, str]) -> Path:
     name = file_name(dataset, form)
     places = [*serving.data_roots(), Path(os.path.expanduser("~")), Path.cwd()]  # noqa: PTH111
     for place in places:
         path = place / name
         try:
             # An export that is there already is a matter of "replace", not of the place.
-            writing.check(path.with_name(f".{name}.not-there"), dataset=dataset)
+            writing.check(path.with_name(f".{name}.not-there"), dataset=dataset, kept=kept)
             limits.check(path)
         except AuditError:
             continue
@@ -230,12 +231,12 @@ def _default_path(dataset: Dataset, form: str) -> Path:
     return places[0] / name
 
 
-def check_path(dataset: Dataset, text: str, form: str, *, replace: bool) -> Path:
+def check_path(shelf: Shelf, dataset: Dataset, text: str, form: str, *, replace: bool) -> Path:
     """Return the path that somebody typed, if an export may go there.
 
     Parameters
     ----------
-    dataset, form
+    shelf, dataset, form
         What is to be written.
     text
         As typed; ``~`` is the home of whoever runs the server.
@@ -247,8 +248,8 @@ def check_path(dataset: Dataset, text: str, form: str, *, replace: bool) -> Path
     InputError
         If it is no full path.
     RefusedError
-        If it lies inside the source or outside the folders that this server may use, or if
-        something is there and `replace` is not set.
+        If it lies inside the workspace, inside a source or outside the folders that this server may
+        use, or if something is there that may not be replaced.
     """
     typed = text.strip()
     if not typed or "\0" in typed:
@@ -265,9 +266,9 @@ def check_path(dataset: Dataset, text: str, form: str, *, replace: bool) -> Path
     if form == Format.FOLDER and path.is_file():
         raise RefusedError(f"{printable(typed)} is a file, and a folder is to be written.")
     try:
-        writing.check(path, dataset=dataset, force=replace)
-        if form != Format.FOLDER:
-            writing.check(place_of(path), dataset=dataset, force=replace)
+        kept = exporting.kept_from_writing(shelf.workspace)
+        for target in (path,) if form == Format.FOLDER else (path, place_of(path)):
+            writing.check(target, dataset=dataset, force=replace, only_ours=True, kept=kept)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{printable(typed)} cannot be written to: {reason}.") from error

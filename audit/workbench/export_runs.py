@@ -45,7 +45,8 @@ class Order:
     form, out
         Form, and where it goes.
     link, spreadsheet_safe, replace
-        As `audit.workbench.exporting.export` takes them; `replace` is its ``force``.
+        As `audit.workbench.exporting.export` takes them; `replace` is its ``force``, and replaces
+        nothing but exports.
     """
 
     form: str
@@ -98,6 +99,11 @@ class _Writing:
         self._end: Outcome | None = None
         self.thread = threading.Thread(target=self._write, name="export", daemon=True)
 
+    @property
+    def done(self) -> Outcome | None:
+        end = self._end
+        return end if end is not None and end.state is ExportState.DONE else None
+
     def look(self) -> Outcome:
         return self._end or self._outcome(ExportState.RUNNING)
 
@@ -120,6 +126,7 @@ class _Writing:
                 link=order.link,
                 spreadsheet_safe=order.spreadsheet_safe,
                 force=order.replace,
+                only_ours=True,
                 report=self._report,
             )
         except StoppedError:
@@ -149,6 +156,8 @@ class _Writing:
 
 
 _under_way: dict[tuple[Path, str], _Writing] = {}
+_done: dict[tuple[Path, str], Outcome] = {}
+"""The last export of each dataset that came to its end, when another was begun after it."""
 _lock = threading.Lock()
 
 
@@ -173,6 +182,8 @@ def start(shelf: Shelf, dataset: Dataset, order: Order, *, wait: float = 0.0) ->
             raise RefusedError(
                 "An export of this dataset is being written: wait for it or stop it."
             )
+        if held is not None and held.done is not None:
+            _done[_place(shelf, dataset)] = held.done
         begun = _under_way[_place(shelf, dataset)] = _Writing(shelf, dataset, order)
         begun.thread.start()
     begun.thread.join(wait)
@@ -184,6 +195,14 @@ def last(shelf: Shelf, dataset: Dataset) -> Outcome | None:
     with _lock:
         held = _under_way.get(_place(shelf, dataset))
     return None if held is None else held.look()
+
+
+def last_done(shelf: Shelf, dataset: Dataset) -> Outcome | None:
+    """Return the last export of a dataset that was written since the server started, if any."""
+    with _lock:
+        held = _under_way.get(_place(shelf, dataset))
+        done = None if held is None else held.done
+        return done or _done.get(_place(shelf, dataset))
 
 
 def stop(shelf: Shelf, dataset: Dataset) -> None:
@@ -200,6 +219,7 @@ def forget(shelf: Shelf, dataset: Dataset) -> None:
         held = _under_way.get(_place(shelf, dataset))
         if held is not None and held.look().state is not ExportState.RUNNING:
             del _under_way[_place(shelf, dataset)]
+            _done.pop(_place(shelf, dataset), None)
 
 
 def manifest_path(order: Order) -> Path:

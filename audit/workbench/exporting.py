@@ -20,6 +20,7 @@ from audit.records.dataset import Dataset, SourceKind
 from audit.records.decision import Decision, Undo, Verdict, to_iso
 from audit.records.progress import Report, silent
 from audit.records.scores import Scores
+from audit.store import datasets as dataset_rows
 from audit.store import decisions as decision_rows
 from audit.store.workspace import Workspace
 
@@ -49,6 +50,7 @@ def export(
     link: str = "hard",
     spreadsheet_safe: bool = False,
     force: bool = False,
+    only_ours: bool = False,
     report: Report = silent,
 ) -> dict[str, Any]:
     """Write the corrected labels as they stand now, and the manifest beside them.
@@ -63,6 +65,8 @@ def export(
         ``csv``, ``parquet``, ``patch``, ``folder`` or ``original``.
     link, spreadsheet_safe, force
         As on the command line.
+    only_ours
+        Whether `force` replaces nothing but exports.
     report
         Told how far it is.
 
@@ -74,12 +78,17 @@ def export(
     Raises
     ------
     RefusedError
-        If the output exists without `force`, or lies inside the source.
+        If the output exists and may not be replaced, or lies inside the workspace or the source of a
+        dataset.
     InputError
         If the data has moved and the form needs it.
     """
     options = ExportOptions(
-        format=Format(form), link=Link(link), spreadsheet_safe=spreadsheet_safe, force=force
+        format=Format(form),
+        link=Link(link),
+        spreadsheet_safe=spreadsheet_safe,
+        force=force,
+        only_ours=only_ours,
     )
     if options.format in _WITH_IMAGES:
         presence.check(dataset)
@@ -97,18 +106,39 @@ def export(
             created_at=datetime.now(UTC),
             problems=dataset.problems,
             read=read,
+            kept=kept_from_writing(workspace),
             report=report,
         )
     return written.to_json()
 
 
+def kept_from_writing(workspace: Workspace) -> dict[Path, str]:
+    """Return what no output may touch, and what it is: the workspace, and the source of every dataset.
+
+    The folder of a table is not its source, or nobody could write beside it; the table is.
+    """
+    kept = {workspace.path: "the workspace"}
+    url = workspace.engine.url
+    if url.get_backend_name() == "sqlite" and url.database:
+        kept[Path(url.database)] = "the database"
+    for summary in dataset_rows.all(workspace):
+        source = summary.source
+        named = [source.location, *([source.labels] if source.labels else [])]
+        if source.kind is not SourceKind.TABLE:
+            named.append(source.root)
+        kept |= dict.fromkeys(map(Path, named), "a source that was imported,")
+    return kept
+
+
 def label_state(workspace: Workspace, dataset: Dataset) -> LabelState:
     """Return the decisions that stand on a dataset, and the version of the labels they make."""
+    # Asked first: a decision that comes in between counts as not exported yet.
+    last_decision = decision_rows.last_id(workspace, dataset.id)
     current = decision_rows.current(workspace, dataset.id)
     return LabelState(
         decisions=current,
         version=label_version(dataset, current),
-        last_decision=decision_rows.last_id(workspace, dataset.id),
+        last_decision=last_decision,
     )
 
 
@@ -229,7 +259,9 @@ def identity(decision: Decision) -> tuple[object, ...]:
     )
 
 
-def check_scores_path(out: Path, *, force: bool, dataset: Dataset | None = None) -> None:
+def check_scores_path(
+    out: Path, *, force: bool, dataset: Dataset | None = None, workspace: Workspace | None = None
+) -> None:
     """Refuse a scores file before any work is done for it.
 
     Raises
@@ -237,11 +269,13 @@ def check_scores_path(out: Path, *, force: bool, dataset: Dataset | None = None)
     InputError
         If its ending is neither ``.csv`` nor ``.parquet``.
     RefusedError
-        If it exists without `force`, has no folder to lie in, or lies inside the dataset's source.
+        If it exists without `force`, has no folder to lie in, or lies inside the dataset's source,
+        the workspace or another source in it.
     """
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise InputError(f"{str(out)!r} must end in .csv or .parquet.")
-    writing.check(out, dataset=dataset, force=force)
+    kept = None if workspace is None else kept_from_writing(workspace)
+    writing.check(out, dataset=dataset, force=force, kept=kept)
 
 
 def write_scores(dataset: Dataset, scores: Mapping[str, Scores], out: Path, *, force: bool) -> None:

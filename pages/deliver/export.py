@@ -21,7 +21,7 @@ def write(dataset: Dataset, form: Form, options: Options, typed: str, *, replace
     st.session_state.pop("export-refused", None)
     asked = (dataset.id, form.name, typed)
     try:
-        out = export_previews.check_path(dataset, typed, form.name, replace=replace)
+        out = export_previews.check_path(shelf, dataset, typed, form.name, replace=replace)
         order = Order(
             form=form.name,
             out=out,

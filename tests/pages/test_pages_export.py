@@ -106,7 +106,13 @@ def test_what_is_there_is_replaced_only_when_ticked(export, tmp_path, until):
     assert out.read_text() == "mine"
     app.checkbox(key="export-replace").check()
     press_export(app, until)
-    assert not app.error
+    (said,) = texts(app.error)
+    assert "is not an export of labeltrace" in said
+    assert out.read_text() == "mine"
+    out.write_text("")
+    for _ in range(2):
+        press_export(app, until)
+        assert not app.error
     assert len(pd.read_parquet(out)) == 120
 
 

@@ -133,7 +133,7 @@ def test_forms_that_do_not_fit_say_why(shelf, table, tmp_path):
 
 def test_a_path_inside_the_source_or_in_use_is_refused_with_a_next_step(shelf, table, tmp_path):
     def check(text, form="csv", *, replace=False):
-        return export_previews.check_path(table, str(text), form, replace=replace)
+        return export_previews.check_path(shelf, table, str(text), form, replace=replace)
 
     free = tmp_path / "labels.csv"
     assert check(f"  {free} ") == free
@@ -149,6 +149,9 @@ def test_a_path_inside_the_source_or_in_use_is_refused_with_a_next_step(shelf, t
     free.write_text("mine")
     with pytest.raises(RefusedError, match="exists already"):
         check(free)
+    with pytest.raises(RefusedError, match="is not an export of labeltrace"):
+        check(free, replace=True)
+    free.write_text("")
     assert check(free, replace=True) == free
     with pytest.raises(RefusedError, match="is a file"):
         check(free, "folder", replace=True)
@@ -157,6 +160,61 @@ def test_a_path_inside_the_source_or_in_use_is_refused_with_a_next_step(shelf, t
     (own / "1.jpg").write_bytes(b"precious")
     with pytest.raises(RefusedError, match="did not write"):
         check(own, "folder", replace=True)
+
+
+def test_an_export_replaces_an_export_and_nothing_else(shelf, decided, tmp_path):
+    order = Order(form="csv", out=tmp_path / "out.csv", replace=True)
+    for _ in range(2):
+        assert export_runs.start(shelf, decided, order, wait=60).state is ExportState.DONE
+    order.out.write_text("corrected by hand")
+    failed = export_runs.start(shelf, decided, order, wait=60)
+    assert "or was changed since; choose another path or remove it yourself." in failed.problem
+    assert order.out.read_text() == "corrected by hand"
+    order.out.unlink()
+    beside = export_runs.manifest_path(order)
+    beside.write_text('{"mine": 1}')
+    assert "is not an export" in export_runs.start(shelf, decided, order, wait=60).problem
+    assert (order.out.exists(), beside.read_text()) == (False, '{"mine": 1}')
+
+
+def test_no_export_touches_the_workspace_or_what_another_dataset_came_from(
+    shelf, decided, tmp_path
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.csv").write_text("path,label\na.png,x\nb.png,y\n")
+    add(shelf, other / "mine.csv")
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.arange(4) % 2)
+    add(shelf, tmp_path / "a.npz")
+    export = exporting.export
+    database = tmp_path / "workspace" / "labeltrace.db"
+    for out in (other / "mine.csv", tmp_path / "a.npz", database, database.with_name("new.csv")):
+        before = out.read_bytes() if out.exists() else None
+        with pytest.raises(RefusedError, match="never written to"):
+            export_previews.check_path(shelf, decided, str(out), "csv", replace=True)
+        with pytest.raises(RefusedError, match="never written to"):
+            export(shelf.workspace, decided, out, "csv", force=True)
+        assert (out.read_bytes() if out.exists() else None) == before
+    for out in (other / "mine.csv", database.with_name("new.csv")):
+        with pytest.raises(RefusedError, match="never written to"):
+            exporting.check_scores_path(out, force=True, dataset=decided, workspace=shelf.workspace)
+    export(shelf.workspace, decided, other / "new.csv", "csv")
+
+
+def test_a_decision_that_comes_in_while_an_export_looks_counts_as_not_exported(
+    shelf, table, monkeypatch
+):
+    decide(shelf, table, (0, Verdict.EXCLUDE, None))
+    look = exporting.decision_rows.current
+
+    def slowly(workspace, dataset_id):
+        found = look(workspace, dataset_id)
+        decide(shelf, table, (1, Verdict.EXCLUDE, None))
+        return found
+
+    monkeypatch.setattr(exporting.decision_rows, "current", slowly)
+    state = exporting.label_state(shelf.workspace, table)
+    assert state.last_decision == max(one.id for one in state.decisions.values())
 
 
 def test_a_server_that_is_limited_to_folders_writes_nowhere_else(
@@ -168,7 +226,7 @@ def test_a_server_that_is_limited_to_folders_writes_nowhere_else(
     monkeypatch.setenv("LABELTRACE_DATA_ROOTS", str(allowed))
     for place in (tmp_path / "a.csv", allowed / ".." / "a.csv", allowed / "way-out" / "a.csv"):
         with pytest.raises(RefusedError, match="lies outside"):
-            export_previews.check_path(table, str(place), "csv", replace=False)
+            export_previews.check_path(shelf, table, str(place), "csv", replace=False)
     assert export_previews.default_path(shelf, table, "csv").parent == allowed
 
 
