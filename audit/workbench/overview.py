@@ -334,7 +334,7 @@ def _suspects(
 
 def _since_export(shelf: Shelf, summary: DatasetSummary) -> int | None:
     dataset = shelf.dataset(summary.id)
-    exported = export_runs.last(shelf, dataset)
+    exported = export_runs.last_done(shelf, dataset)
     if exported is None or exported.manifest is None:
         return None
     upto = exported.manifest["last_decision"] or 0

@@ -1,5 +1,6 @@
 """The overview: counts worked by hand, and the next step of every state."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -125,6 +126,11 @@ def test_what_was_exported_is_done_until_somebody_decides_again(shelf, make, tmp
     decide(shelf, dataset, decided[6:8], Verdict.EXCLUDE)
     (card,) = overview.cards(shelf)
     assert (card.n_since_export, card.step) == (2, Step.EXPORT)
+    failed = export_runs.start(shelf, dataset, order, wait=30)
+    assert failed.state is export_runs.ExportState.FAILED
+    assert overview.cards(shelf)[0].n_since_export == 2
+    export_runs.start(shelf, dataset, replace(order, out=tmp_path / "no" / "where.csv"), wait=30)
+    assert overview.cards(shelf)[0].n_since_export == 2
 
 
 def test_a_sealed_run_without_scores_is_to_be_scored(shelf, make):
