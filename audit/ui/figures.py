@@ -126,7 +126,7 @@ def sheet_address(
     if not positions:
         return None
     at = ",".join(map(str, positions))
-    return f"/api/datasets/{dataset_id}/sheet?at={at}&side={side}&ground={ground(colours)[1:]}"
+    return f"api/datasets/{dataset_id}/sheet?at={at}&side={side}&ground={ground(colours)[1:]}"
 
 
 def tile(sheet: str | None, number: int, n_tiles: int, side: int) -> str:

@@ -100,4 +100,4 @@ def draw(dataset_id: str, position: int, *, alt: str, height: int = 340) -> None
 
 def address(dataset_id: str, position: int) -> str:
     """Return where a sample's image is served."""
-    return f"/api/datasets/{dataset_id}/image/{position}?side={SIDE}"
+    return f"api/datasets/{dataset_id}/image/{position}?side={SIDE}"

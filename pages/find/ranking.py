@@ -13,7 +13,6 @@ from audit.ui import (
     filters,
     gallery,
     layout,
-    review_station,
     score_card,
     session,
     shell,
@@ -100,7 +99,6 @@ with left:
         view,
         reviewer=session.reviewer(),
         key="gallery",
-        on_outbox=lambda entries: review_station.answer(entries, shelf, session.reviewer()),
         on_turn=lambda: filters.turn_to(view.page + 1),
     )
 with right, st.container(key="beside"):

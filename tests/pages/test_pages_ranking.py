@@ -92,6 +92,9 @@ def test_a_filter_that_nothing_fits_says_so(look, staged_workspace):
     assert any("No sample fits these filters" in said for said in sentences(page))
 
 
+UNSENT = "Object.keys(localStorage).filter(key => key.startsWith('labeltrace.outbox/')).length"
+
+
 # ---- in a browser ---------------------------------------------------------------------------------
 
 
@@ -160,7 +163,7 @@ def test_selected_tiles_are_decided_in_one_go_once_and_undone(server, tab, visit
     assert keys(tab) == shown, "decided samples stay where they are until the list is opened anew"
     tab.get_by_role("button", name="Undo").click()
     until(lambda: not set(standing()) & set(shown[:4]))
-    tab.wait_for_function("() => sessionStorage['labeltrace.gallery.outbox'] === '[]'")
+    tab.wait_for_function(f"() => {UNSENT} === 0")
     assert "undecided" in tiles(tab).nth(2).get_attribute("aria-label")
 
 
@@ -247,3 +250,25 @@ def test_moving_the_cut_says_what_it_would_flag_and_goes_with_the_list_to_review
     tab.wait_for_url("**/review?*")
     assert "cut=0." in tab.url
     assert "state=flagged" in tab.url
+
+
+@pytest.mark.browser
+def test_what_the_gallery_could_not_send_is_sent_by_the_station_of_another_tab(
+    staged_copy, serve, tab, visit, until
+):
+    server = serve(staged_copy)
+    open_list(tab, visit, server, "cls=class a")
+    shown = keys(tab)[:2]
+    server.kill()
+    tiles(tab).nth(0).click()
+    tiles(tab).nth(1).click()
+    tab.keyboard.press("x")
+    tab.wait_for_function(f"() => {UNSENT} === 2")
+    other = tab.context.new_page()
+    tab.close()
+    server.start()
+    visit(other, f"{server.url}/review?dataset=staged")
+    with Workspace.open(server.workspace) as workspace:
+        dataset = datasets.find(workspace, "staged")
+        until(lambda: set(decisions.current(workspace, dataset.id)) == set(shown))
+    other.wait_for_function(f"() => {UNSENT} === 0")

@@ -1,16 +1,11 @@
 // Logic of gallery, confusion table and distribution that needs no browser; run by test_ui_gallery.py.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import test from "node:test";
+import { deciding, plain } from "./sources.mjs";
 
-async function load(path) {
-  const source = readFileSync(new URL(`../../audit/ui/${path}`, import.meta.url), "utf8");
-  return import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
-}
-
-const gallery = await load("gallery/gallery.js");
-const { ticks, isSuspect } = await load("distribution/distribution.js");
-const confusion = await load("confusion/confusion.js");
+const gallery = await deciding("gallery/gallery.js");
+const { ticks, isSuspect } = await plain("distribution/distribution.js");
+const confusion = await plain("confusion/confusion.js");
 
 const tile = {
   position: 4, key: "a/b.png", given: "cat", suggested: "dog", suspicion: 0.987, rank: 3, flagged: true,
@@ -39,16 +34,18 @@ test("an act means a verdict and a label, or nothing where it cannot be done", (
   assert.equal(gallery.meant("suggestion", { ...tile, suggested: null }), null);
 });
 
-test("a class is found by its beginning first, then by a part, in any case, at most so many", () => {
-  assert.deepEqual(gallery.found(["wild cat", "Cat", "dog", "caterpillar"], "CAT"), ["Cat", "caterpillar", "wild cat"]);
-  assert.equal(gallery.found(Array.from({ length: 10_000 }, (_, i) => `class ${i}`), "", 40).length, 40);
-});
-
-test("what is acknowledged or refused leaves the outbox, by sender and number", () => {
-  const entries = [["a", 1], ["a", 2], ["b", 1], ["b", 2]].map(([client, seq]) => ({ client, seq }));
-  const left = gallery.unsent(entries, { a: [2] }, [{ client: "b", seq: 1 }]);
-  assert.deepEqual(left.map(({ client, seq }) => client + seq), ["a1", "b2"]);
-  assert.equal(gallery.unsent(entries, {}, []).length, 4);
+test("a tile stands as the acts that are not sent yet say, in their order", () => {
+  const about = { dataset: "d", key: tile.key };
+  const kept = { ...about, client: "a", seq: 1, kind: "decide", verdict: "keep", label: "cat" };
+  const dropped = { ...about, client: "a", seq: 2, kind: "decide", verdict: "exclude", label: null };
+  const undo = { ...about, client: "a", seq: 3, kind: "undo", of: { client: "a", seq: 2 } };
+  const verdict = (...entries) => gallery.standing(tile, "d", entries).verdict;
+  assert.equal(verdict(kept, dropped), "exclude");
+  assert.equal(verdict(kept, dropped, undo), "keep");
+  assert.equal(verdict({ ...kept, dataset: "other" }, { ...kept, key: "b" }), null);
+  const decided = { ...tile, verdict: "exclude" };
+  assert.equal(gallery.standing(decided, "d", [undo]).verdict, null);
+  assert.equal(gallery.standing(decided, "d", [{ ...undo, before: { verdict: "unsure" } }]).verdict, "unsure");
 });
 
 test("arrows stay inside the grid, home and end reach its corners, other keys move nothing", () => {

@@ -1,26 +1,11 @@
 // Logic of the review station that needs no browser; run by test_ui_station_logic.py.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import test from "node:test";
+import { deciding } from "./sources.mjs";
 
-const file = new URL("../../audit/ui/review_station/station.js", import.meta.url);
-const source = readFileSync(file, "utf8");
-const { Outbox, act, fold, isTaken, mayRepeat, mediaType, perMinute, search, settle, unpack } = await import(
-  `data:text/javascript;base64,${Buffer.from(source).toString("base64")}`
+const { act, isTaken, mayRepeat, mediaType, perMinute, settle, unpack } = await deciding(
+  "review_station/station.js",
 );
-
-class Storage {
-  #held = new Map();
-  isFull = false;
-  get length() { return this.#held.size; }
-  key(k) { return [...this.#held.keys()][k] ?? null; }
-  getItem(key) { return this.#held.get(key) ?? null; }
-  setItem(key, value) {
-    if (this.isFull) throw new Error("QuotaExceededError");
-    this.#held.set(key, value);
-  }
-  removeItem(key) { this.#held.delete(key); }
-}
 
 const press = (key, more = {}) => act({ key, code: "", ctrlKey: false, metaKey: false, altKey: false, ...more });
 
@@ -64,21 +49,6 @@ test("relabelling to the given label keeps it", () => {
   assert.deepEqual(settle("exclude", "dog", "cat"), { verdict: "exclude", label: null });
 });
 
-test("search puts names that begin with the text first and ignores case and accents", () => {
-  const names = ["Crème brûlée", "brussels griffon", "ice BREAD", "sabre", "Bre"].map(fold);
-  assert.deepEqual(search(names, "bre").indices, [4, 2, 3]);
-  assert.deepEqual(search(names, "BRU").indices, [1, 0]);
-  assert.deepEqual(search(names, "", 2), { indices: [0, 1], total: 5 });
-  assert.deepEqual(search(names, "nothing"), { indices: [], total: 0 });
-});
-
-test("search answers at once for twenty thousand classes", () => {
-  const names = Array.from({ length: 20000 }, (_, k) => `class ${k}`);
-  const found = search(names, "class 1999", 60);
-  assert.equal(names[found.indices[0]], "class 1999");
-  assert.equal(found.total, 11);
-});
-
 test("the pace regards the last decisions without long pauses", () => {
   assert.equal(perMinute([0, 1000]), null);
   assert.equal(perMinute([0, 1000, 2000, 3000]), 60);
@@ -93,72 +63,4 @@ test("a pack is taken apart, and one that ends early is an error", () => {
   assert.deepEqual([...parts[2]], [7]);
   assert.equal(mediaType(parts[0]), "image/jpeg");
   assert.throws(() => unpack(pack.slice(0, 12), 3));
-});
-
-test("an entry stays until it is acknowledged, alone or with all before it", () => {
-  const storage = new Storage();
-  const outbox = new Outbox(storage, "me");
-  for (const key of ["a", "b", "c"]) outbox.add({ key });
-  assert.equal(storage.length, 3);
-  assert.ok(outbox.acknowledge({ me: [2], somebody: [1] }));
-  assert.deepEqual(outbox.pending().map((entry) => entry.key), ["a", "c"]);
-  outbox.acknowledge({ me: 3 });
-  assert.equal(outbox.size + storage.length, 0);
-  assert.ok(!outbox.acknowledge({ me: 3 }));
-});
-
-test("what a closed tab left is adopted under its own numbers, in order", () => {
-  const storage = new Storage();
-  const closed = new Outbox(storage, "closed");
-  for (let k = 0; k < 12; k++) closed.add({ key: `sample ${k}` });
-  const outbox = new Outbox(storage, "me");
-  outbox.add({ key: "own" });
-  assert.deepEqual(outbox.strangers(), ["closed"]);
-  assert.ok(outbox.adopt("closed"));
-  assert.deepEqual(outbox.pending().slice(1).map((entry) => entry.seq), [...Array(12).keys()].map((k) => k + 1));
-  assert.deepEqual(outbox.strangers(), []);
-  outbox.acknowledge({ closed: 12, me: [1] });
-  assert.equal(storage.length, 0);
-});
-
-test("what another document has sent meanwhile is forgotten", () => {
-  const storage = new Storage();
-  const outbox = new Outbox(storage, "me");
-  const entry = outbox.add({ key: "a" });
-  storage.removeItem(Outbox.key(entry));
-  outbox.refresh();
-  assert.equal(outbox.size, 0);
-  assert.equal(outbox.add({ key: "b" }).seq, 2, "a number is never used twice");
-});
-
-test("a full storage keeps entries in memory and says so", () => {
-  const storage = new Storage();
-  const outbox = new Outbox(storage, "me");
-  storage.isFull = true;
-  outbox.add({ key: "a" });
-  assert.ok(!outbox.isStored);
-  outbox.refresh();
-  assert.equal(outbox.pending().length, 1);
-});
-
-test("refused entries leave, also those that are named by their place only", () => {
-  const outbox = new Outbox(new Storage(), "me");
-  const batch = [outbox.add({ key: "a" }), outbox.add({ key: "b" }), outbox.add({ key: "c" })];
-  const gone = outbox.refuse([
-    { client: "me", seq: 1, index: 0, reason: "no such class" },
-    { client: null, seq: null, index: 2, reason: "broken" },
-    { client: "else", seq: 9, index: 3, reason: "not ours" },
-  ], batch);
-  assert.deepEqual(gone.map(({ entry, reason }) => [entry.key, reason]), [["a", "no such class"], ["c", "broken"]]);
-  assert.deepEqual(outbox.pending().map((entry) => entry.key), ["b"]);
-});
-
-test("torn entries of a stranger are dropped and do not hinder the others", () => {
-  const storage = new Storage();
-  new Outbox(storage, "closed").add({ key: "a" });
-  storage.setItem("labeltrace.outbox/closed/000000002", '{"client": "clo');
-  const outbox = new Outbox(storage, "me");
-  assert.ok(outbox.adopt("closed"));
-  assert.equal(outbox.size, 1);
-  assert.equal(storage.length, 1);
 });

@@ -1,10 +1,10 @@
 """A gallery of samples on one sheet of thumbnails, in which many are selected and decided at once.
 
 `gallery.js` looks, selects and decides in the browser; decisions come to Python as an outbox (see
-`audit.workbench.receiving`) and are acknowledged with the next data. A click on a tile reruns nothing.
+`audit.ui.outbox`) and are acknowledged with the next data. A click on a tile reruns nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import streamlit as st
 from streamlit.components.v2 import component
 
-from audit.ui import palette
+from audit.ui import outbox, palette
 from audit.workbench.ranking_view import View
 
 SIDE = 128
@@ -28,7 +28,7 @@ _component = component(
     "labeltrace.gallery",
     html=(_HERE / "gallery.html").read_text(encoding="utf-8"),
     css=(_HERE / "gallery.css").read_text(encoding="utf-8"),
-    js=(_HERE / "gallery.js").read_text(encoding="utf-8"),
+    js=outbox.script(_HERE / "gallery.js"),
 )
 
 
@@ -37,7 +37,6 @@ def draw(
     *,
     reviewer: str,
     key: str,
-    on_outbox: Callable[[object], Mapping[str, Any]],
     on_turn: Callable[[], None],
 ) -> str | None:
     """Draw a gallery and return the key of a sample that somebody wants to open, if any.
@@ -50,24 +49,22 @@ def draw(
         Recorded with each decision.
     key
         Identity of the gallery on its page.
-    on_outbox
-        Takes the entries that the browser sends and returns what became of them as JSON values.
     on_turn
         Called when the next page is asked for.
     """
-    kept = f"{key}-received"
 
     def received() -> None:
-        outbox: Any = (st.session_state.get(key) or {}).get("outbox") or {}
-        st.session_state[kept] = on_outbox(outbox.get("entries"))
+        outbox.take((st.session_state.get(key) or {}).get("outbox"))
 
     result: Any = _component(
         key=key,
-        data=data(view, reviewer, st.session_state.get(kept, {})),
+        data={**data(view, reviewer), **outbox.data()},
         on_outbox_change=received,
         on_open_change=lambda: None,
         on_turn_change=on_turn,
     )
+    if outbox.take(result.get("outbox")):
+        st.rerun()
     opened = result.get("open")
     return opened if isinstance(opened, str) else None
 
@@ -77,18 +74,16 @@ def sheet_address(dataset_id: str, positions: Sequence[int], *, is_dark: bool) -
     if not positions:
         return None
     asked = {"at": ",".join(map(str, positions)), "side": SIDE, "ground": _GROUNDS[is_dark]}
-    return f"/api/datasets/{dataset_id}/sheet?{urlencode(asked, safe=',')}"
+    return f"api/datasets/{dataset_id}/sheet?{urlencode(asked, safe=',')}"
 
 
-def data(view: View, reviewer: str, received: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `gallery.js` draws, and what became of what it sent.
+def data(view: View, reviewer: str) -> dict[str, Any]:
+    """Return what `gallery.js` draws; addresses are relative to where the pages are served.
 
     Parameters
     ----------
     view, reviewer
         As `draw` takes them.
-    received
-        What `on_outbox` returned last.
     """
     is_dark = palette.current() is palette.DARK
     dataset, method = view.dataset, view.ranking.scores.spec.name
@@ -102,14 +97,10 @@ def data(view: View, reviewer: str, received: Mapping[str, Any]) -> dict[str, An
         "scores_id": view.ranking.scores_id,
         "reviewer": reviewer,
         "classes": classes,
-        "classes_address": f"/api/datasets/{dataset.id}/queue?{asked}",
+        "classes_address": f"api/datasets/{dataset.id}/queue?{asked}",
         "tiles": [asdict(tile) for tile in view.tiles],
         "sheet": sheet_address(dataset.id, positions, is_dark=is_dark),
         "next_sheet": sheet_address(dataset.id, view.next_positions, is_dark=is_dark),
         "next_page": f"Page {view.page + 1}" if view.page < view.n_pages else None,
         "colours": asdict(palette.current()),
-        "acks": received.get("acks", {}),
-        "refused": received.get("refused", []),
-        "conflicts": received.get("conflicts", []),
-        "problem": received.get("problem"),
     }

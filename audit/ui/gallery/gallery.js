@@ -1,10 +1,9 @@
 // A gallery of samples on one sheet of thumbnails: look, select, decide on all that is selected.
 //
-// The browser decides and shows at once; decisions travel to Python in an outbox of numbered entries
-// that are sent again until they are acknowledged, so that a lost message loses nothing and a repeated
-// one records nothing twice. Tiles appear when their image has been decoded, never before.
+// The browser decides and shows at once; decisions travel to Python in the outbox that all widgets of a
+// browser share (outbox.js, which is set before this text), so that a lost message loses nothing and a
+// repeated one records nothing twice. Tiles appear when their image has been decoded, never before.
 
-const STORE = "labeltrace.gallery.outbox";
 const RESEND_MS = [1500, 3000, 6000];
 const MOST_FOUND = 40;
 
@@ -38,34 +37,23 @@ export function meant(act, tile, chosen) {
   return label === tile.given ? ["keep", label] : ["relabel", label];
 }
 
-/** Return the class names that a text may mean: those that begin so first, then those that hold it. */
-export function found(classes, text, most = MOST_FOUND) {
-  const wanted = text.trim().toLowerCase();
-  const first = [];
-  const later = [];
-  for (const name of classes) {
-    const at = name.toLowerCase().indexOf(wanted);
-    if (at === 0) first.push(name);
-    else if (at > 0 && later.length < most) later.push(name);
-    if (first.length >= most) break;
-  }
-  return first.concat(later).slice(0, most);
-}
-
-/** Return the entries that are neither acknowledged nor refused. */
-export function unsent(entries, acks, refused) {
-  const done = new Set();
-  for (const [client, numbers] of Object.entries(acks ?? {})) {
-    const list = Array.isArray(numbers) ? numbers : null;
-    for (const entry of entries) {
-      const is = list ? list.includes(entry.seq) : entry.seq <= numbers;
-      if (entry.client === client && is) done.add(entry);
+/** Return a tile as it stands with these entries, of which those about other samples count nothing. */
+export function standing(tile, dataset, entries) {
+  let base = tile;
+  const acts = [];
+  for (const entry of entries) {
+    if (entry.dataset !== dataset || entry.key !== tile.key) continue;
+    if (entry.kind === "decide") {
+      acts.push(entry);
+      continue;
     }
+    const { client, seq } = entry.of ?? {};
+    const at = acts.findIndex((act) => act.client === client && act.seq === seq);
+    if (at >= 0) acts.splice(at, 1);
+    else base = { ...tile, verdict: null, label: null, ...entry.before };
   }
-  for (const { client, seq } of refused ?? []) {
-    for (const entry of entries) if (entry.client === client && entry.seq === seq) done.add(entry);
-  }
-  return entries.filter((entry) => !done.has(entry));
+  const last = acts.at(-1);
+  return last ? { ...base, verdict: last.verdict, label: last.label } : base;
 }
 
 /** Return the place that a key moves the focus to among n tiles in rows of so many columns. */
@@ -85,20 +73,6 @@ function element(tag, className, parent) {
   return node;
 }
 
-function randomName() {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return `gallery-${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-function stored() {
-  try {
-    const entries = JSON.parse(sessionStorage.getItem(STORE) ?? "[]");
-    return Array.isArray(entries) ? entries : [];
-  } catch {
-    return [];
-  }
-}
-
 class Gallery {
   constructor(root) {
     this.find = (selector) => root.querySelector(selector);
@@ -114,18 +88,14 @@ class Gallery {
     this.anchor = 0;
     this.view = null;
     this.paintedAt = null;
-    // A name of this mount alone: a duplicated tab must not number its entries like the first one.
-    this.client = randomName();
-    this.seq = 0;
-    this.outbox = stored();
-    this.told = new Set();
     this.acts = [];
-    this.nonce = 0;
     this.pushes = 0;
     this.timer = null;
     this.loading = null;
-    this.wake = (event) => this.onLeave(event);
-    window.addEventListener("beforeunload", this.wake);
+    this.answered = null;
+    this.post = postOffice();
+    this.outbox = this.post.outbox;
+    this.post.open(this);
     this.section.addEventListener("keydown", (event) => this.onKey(event));
     this.section.addEventListener("keyup", (event) => {
       if (event.key === " " && event.target.closest(".tile")) event.preventDefault();
@@ -153,8 +123,10 @@ class Gallery {
   }
 
   close() {
-    window.removeEventListener("beforeunload", this.wake);
+    this.post.close(this);
     clearTimeout(this.timer);
+    this.timer = null;
+    this.isClosed = true;
     this.loading?.abort();
     if (this.address) URL.revokeObjectURL(this.address);
   }
@@ -174,7 +146,14 @@ class Gallery {
       this.wanted = wanted;
       this.load();
     }
-    if (this.outbox.length && this.timer === null) this.push();
+    if (this.timer === null) this.push();
+  }
+
+  /** Entries of a closed document came. */
+  adopted() {
+    if (!this.data) return;
+    if (this.nodes.length) this.paint();
+    if (this.timer === null) this.push();
   }
 
   // ---- painting -------------------------------------------------------------------------------
@@ -186,31 +165,31 @@ class Gallery {
     const data = this.data;
     this.section.setAttribute("aria-busy", "true");
     if (!this.nodes.length) this.skeleton(data.tiles.length);
-    let address = null;
+    let picture = null;
     let isTiny = false;
     let failed = null;
     if (data.sheet) {
       try {
-        const answer = await fetch(data.sheet, { signal: loading.signal });
+        const answer = await fetch(address(data.sheet), { signal: loading.signal });
         if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
         isTiny = (answer.headers.get("content-type") ?? "").includes("png");
-        address = URL.createObjectURL(await answer.blob());
+        picture = URL.createObjectURL(await answer.blob());
         const image = new Image();
-        image.src = address;
+        image.src = picture;
         await image.decode();
         this.rows = Math.max(1, Math.round((image.naturalHeight / image.naturalWidth) * 10));
       } catch (error) {
-        if (address) URL.revokeObjectURL(address);
-        address = null;
+        if (picture) URL.revokeObjectURL(picture);
+        picture = null;
         failed = error;
       }
     }
     if (loading.signal.aborted) {
-      if (address) URL.revokeObjectURL(address);
+      if (picture) URL.revokeObjectURL(picture);
       return;
     }
     if (this.address) URL.revokeObjectURL(this.address);
-    this.address = address;
+    this.address = picture;
     this.swap(isTiny, failed);
   }
 
@@ -246,7 +225,7 @@ class Gallery {
     this.scrolls = false;
     // The next page is likely: its sheet comes from the browser's cache then.
     if (this.data.next_sheet) {
-      const ahead = () => fetch(this.data.next_sheet, { priority: "low" }).catch(() => null);
+      const ahead = () => fetch(address(this.data.next_sheet), { priority: "low" }).catch(() => null);
       (window.requestIdleCallback ?? setTimeout)(ahead);
     }
   }
@@ -285,13 +264,7 @@ class Gallery {
 
   /** What is decided about a tile: this browser's own unsent acts first, then what Python said. */
   standing(tile) {
-    for (let i = this.outbox.length - 1; i >= 0; i -= 1) {
-      const entry = this.outbox[i];
-      if (entry.dataset !== this.data.dataset || entry.key !== tile.key) continue;
-      if (entry.kind === "undo") return { ...tile, ...entry.before };
-      return { ...tile, verdict: entry.verdict, label: entry.label };
-    }
-    return tile;
+    return standing(tile, this.data.dataset, this.outbox.pending());
   }
 
   paint() {
@@ -333,9 +306,13 @@ class Gallery {
     this.find("[data-act=keep]").disabled = !chosen.some((tile) => tile.given !== null);
     this.find("[data-act=suggestion]").disabled = !chosen.some((tile) => tile.suggested !== null);
     const waiting = this.find(".unsent");
-    waiting.hidden = this.pushes < 2 || !this.outbox.length;
-    const why = this.data.problem ?? "The server does not answer.";
-    waiting.textContent = `${this.outbox.length} not recorded yet: ${why} Trying again.`;
+    const nWaiting = this.outbox.sendable(this.data.datasets, Infinity).length;
+    waiting.hidden = this.pushes < 2 || !nWaiting;
+    const why = this.data.answer?.problem ?? "The server does not answer.";
+    const hint = this.outbox.isStored
+      ? "Trying again."
+      : "The browser's storage is full or forbidden: keep this tab open.";
+    waiting.textContent = `${nWaiting} not recorded yet: ${why} ${hint}`;
   }
 
   trouble(failed, sentence) {
@@ -479,10 +456,7 @@ class Gallery {
         nSkipped += 1;
         continue;
       }
-      this.seq += 1;
       entries.push({
-        client: this.client,
-        seq: this.seq,
         kind: "decide",
         reviewer: this.data.reviewer,
         dataset: this.data.dataset,
@@ -512,51 +486,47 @@ class Gallery {
     let said = `${entries.length} ${isMixed ? "decided" : WORDS[verdict]}`;
     if (!isMixed && act === "relabel") said += ` to ${label}`;
     if (nSkipped) said += `, ${nSkipped} without a ${act === "keep" ? "given label" : "suggestion"} left`;
-    this.acts.push({ entries, said });
     this.selected.clear();
-    this.send(entries, said);
+    this.acts.push({ entries: this.send(entries, said), said });
+    this.paintDock();
   }
 
   undo() {
     const act = this.acts.pop();
     if (!act) return;
     const at = new Date().toISOString();
-    const entries = act.entries.map((entry) => {
-      this.seq += 1;
-      return {
-        client: this.client,
-        seq: this.seq,
-        kind: "undo",
-        reviewer: this.data.reviewer,
-        dataset: entry.dataset,
-        key: entry.key,
-        verdict: null,
-        label: null,
-        note: "",
-        at,
-        shown: null,
-        of: { client: entry.client, seq: entry.seq },
-        before: entry.before,
-      };
-    });
+    const entries = act.entries.map((entry) => ({
+      kind: "undo",
+      reviewer: this.data.reviewer,
+      dataset: entry.dataset,
+      key: entry.key,
+      verdict: null,
+      label: null,
+      note: "",
+      at,
+      shown: null,
+      of: { client: entry.client, seq: entry.seq },
+      before: entry.before,
+    }));
     this.send(entries, `Undone: ${act.said}`);
   }
 
-  send(entries, said) {
-    this.outbox = this.outbox.concat(entries);
-    this.keep();
+  /** Put acts into the outbox and send; returns its entries. */
+  send(acts, said) {
+    const entries = acts.map((act) => this.outbox.add(act));
     this.paint();
     this.say(said);
     this.pushes = 0;
     this.push();
+    return entries;
   }
 
   push() {
     clearTimeout(this.timer);
     this.timer = null;
-    if (!this.outbox.length) return;
-    this.nonce += 1;
-    this.component.setStateValue("outbox", { nonce: this.nonce, entries: this.outbox });
+    const message = this.isClosed ? null : this.post.message(this.data.datasets);
+    if (!message) return;
+    this.component.setStateValue("outbox", message);
     const wait = RESEND_MS[Math.min(this.pushes, RESEND_MS.length - 1)];
     this.pushes += 1;
     this.timer = setTimeout(() => this.push(), wait);
@@ -564,38 +534,27 @@ class Gallery {
   }
 
   receive() {
-    const { acks, refused } = this.data;
-    const known = new Set(this.outbox.map((entry) => `${entry.client} ${entry.seq}`));
-    const news = (refused ?? []).filter(({ client, seq }) => known.has(`${client} ${seq}`));
-    const left = unsent(this.outbox, acks, refused);
-    if (left.length === this.outbox.length) return;
-    this.outbox = left;
-    this.keep();
-    if (!left.length) {
+    const { answer } = this.data;
+    if (!answer || answer.nonce === this.answered) return;
+    this.answered = answer.nonce;
+    const { went, refused } = this.post.settle(answer);
+    if (went) {
+      // What is left, and what came meanwhile, goes at once.
       clearTimeout(this.timer);
       this.timer = null;
       this.pushes = 0;
     }
-    const conflicts = (this.data.conflicts ?? []).filter(({ id }) => !this.told.has(id));
-    for (const { id } of conflicts) this.told.add(id);
-    const sentences = news.map(({ reason }) => `Not recorded: ${reason}`);
-    sentences.push(...conflicts.map(({ sentence }) => sentence));
+    for (const { entry } of refused) {
+      const gone = Outbox.key(entry);
+      for (const act of this.acts) act.entries = act.entries.filter((one) => Outbox.key(one) !== gone);
+    }
+    this.acts = this.acts.filter((act) => act.entries.length);
+    const sentences = refused.map(({ reason }) => `Not recorded: ${reason}`);
+    sentences.push(...this.post.news(answer.conflicts));
     if (sentences.length) {
       const more = sentences.length > 1 ? ` And ${sentences.length - 1} more: see History.` : "";
       this.trouble(null, `${sentences[0]}${more} `);
     }
-  }
-
-  keep() {
-    try {
-      sessionStorage.setItem(STORE, JSON.stringify(this.outbox));
-    } catch {
-      // Without storage the entries live as long as this page.
-    }
-  }
-
-  onLeave(event) {
-    if (this.outbox.length) event.preventDefault();
   }
 
   // ---- relabel to any class -----------------------------------------------------------------------
@@ -607,9 +566,10 @@ class Gallery {
     if (!this.classes || this.classesOf !== this.data.dataset) {
       this.classes = this.data.classes;
       this.classesOf = this.data.dataset;
+      this.folded = null;
       if (!this.classes) {
         try {
-          const answer = await fetch(this.data.classes_address);
+          const answer = await fetch(address(this.data.classes_address));
           if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
           this.classes = (await answer.json()).classes;
         } catch (error) {
@@ -631,7 +591,9 @@ class Gallery {
   }
 
   listClasses() {
-    const names = found(this.classes ?? [], this.input.value);
+    this.folded ??= this.classes?.map(fold);
+    const { indices } = search(this.folded ?? [], this.input.value, MOST_FOUND);
+    const names = indices.map((index) => this.classes[index]);
     this.choice = 0;
     this.find("#found").replaceChildren(
       ...names.map((name, index) => {

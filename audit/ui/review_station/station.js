@@ -1,7 +1,8 @@
 // The review station: shows suspects one by one, decides by key, keeps what is decided until the server
 // has it. One plain ES module, no build step; Streamlit calls the default export at every change of data.
 //
-// From top to bottom: pure logic (tested by Node), outbox, queue, pictures, the station itself.
+// From top to bottom: pure logic (tested by Node), history, queue, pictures, the station itself. The outbox,
+// addresses and the search for classes stand in outbox.js, which is set before this text.
 
 const SIDE = 1024; // longest side of a picture, in pixels
 const PAGE = 200; // samples per page of the queue
@@ -11,7 +12,6 @@ const MOST_BYTES = 64 * 2 ** 20; // of fetched pictures
 const DECODE_AHEAD = 16; // pictures to decode in both directions
 const PACKS = [1, 3, 8, 16, 32]; // pictures per request: the first picture comes at once
 const MOST_REQUESTS = 2;
-const BATCH = 250; // decisions per message
 const RESEND_MS = 1500;
 const QUIET_MS = 120; // a message waits for a pause between keys, because its answer redraws the page
 const LONGEST_MS = 1000; // but no longer than this
@@ -25,28 +25,6 @@ const MOST_TIMES = 16; // and enlarged so many times at most
 const LEAST_SIDE = 320; // unless they would stay smaller than this, in CSS pixels
 
 // ------------------------------------------------------------------------------------- pure logic
-
-/** Text without case and accents, for searching. */
-export function fold(text) {
-  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-}
-
-/**
- * Positions of the classes whose name contains a text: the name itself first, then names that begin
- * with it, then those with a word that does, then the rest; ties in class order.
- */
-export function search(folded, text, most = Infinity) {
-  const wanted = fold(text.trim());
-  const groups = [[], [], [], []];
-  folded.forEach((name, index) => {
-    const at = name.indexOf(wanted);
-    if (at < 0) return;
-    const isWord = /[^\p{L}\p{N}]/u.test(name[at - 1] ?? "x") || name.includes(` ${wanted}`);
-    groups[name === wanted ? 0 : at === 0 ? 1 : isWord ? 2 : 3].push(index);
-  });
-  const all = groups.flat();
-  return { indices: all.slice(0, most), total: all.length };
-}
 
 /** Decisions per minute over the last ones that were made without a long pause, or null for too few. */
 export function perMinute(times, pauseMs = 120000, most = 40) {
@@ -126,136 +104,7 @@ export function settle(verdict, label, given) {
   return { verdict, label: verdict === "relabel" ? label : null };
 }
 
-/** Acknowledged numbers of a client: a list, or the highest of all without a gap. */
-function covers(acknowledged, seq) {
-  return Array.isArray(acknowledged) ? acknowledged.includes(seq) : seq <= acknowledged;
-}
-
-// ----------------------------------------------------------------------------------------- outbox
-
-const PREFIX = "labeltrace.outbox/";
-
-/**
- * What was decided and is not acknowledged. Every entry lies in the browser's storage under its own key
- * from the moment it is made, so a reload, a closed tab or a restarted server lose nothing. A document
- * writes under a client id of its own; what closed documents left behind is adopted and sent under
- * their ids, which is harmless even when two do it, because the server takes each number once.
- */
-export class Outbox {
-  constructor(storage, client) {
-    this.storage = storage;
-    this.client = client;
-    this.seq = 0;
-    this.entries = new Map();
-    this.isStored = true;
-  }
-
-  static key(entry) {
-    return `${PREFIX}${entry.client}/${String(entry.seq).padStart(9, "0")}`;
-  }
-
-  get size() {
-    return this.entries.size;
-  }
-
-  add(act) {
-    const entry = { client: this.client, seq: ++this.seq, ...act };
-    this.entries.set(Outbox.key(entry), entry);
-    try {
-      this.storage.setItem(Outbox.key(entry), JSON.stringify(entry));
-    } catch {
-      this.isStored = false; // full or forbidden: it is still sent from memory
-    }
-    return entry;
-  }
-
-  /** The oldest entries, in the order in which each client made them. */
-  pending(most = Infinity, may = () => true) {
-    const found = [];
-    for (const entry of this.entries.values()) {
-      if (found.length >= most) break;
-      if (may(entry)) found.push(entry);
-    }
-    return found;
-  }
-
-  drop(entry) {
-    this.entries.delete(Outbox.key(entry));
-    try {
-      this.storage.removeItem(Outbox.key(entry));
-    } catch {
-      // nothing is stored where storage is forbidden
-    }
-  }
-
-  /** Drop what the server has; true if anything went. */
-  acknowledge(acks) {
-    const before = this.size;
-    for (const entry of [...this.entries.values()]) {
-      if (entry.client in acks && covers(acks[entry.client], entry.seq)) this.drop(entry);
-    }
-    return this.size < before;
-  }
-
-  /** Drop what the server refused; returns the entries with the reasons. */
-  refuse(refused, batch = []) {
-    const gone = [];
-    for (const { client, seq, index, reason } of refused) {
-      // An entry that is broken beyond reading is named by its place in the batch.
-      const named = client === null || seq === null ? batch[index] : { client, seq };
-      const entry = named && this.entries.get(Outbox.key(named));
-      if (!entry) continue;
-      this.drop(entry);
-      gone.push({ entry, reason });
-    }
-    return gone;
-  }
-
-  /** Clients that left entries in the storage and are not this one's. */
-  strangers() {
-    const known = new Set([this.client, ...[...this.entries.values()].map((entry) => entry.client)]);
-    const found = new Set();
-    for (const key of this.#stored()) {
-      const client = key.slice(PREFIX.length).split("/")[0];
-      if (!known.has(client)) found.add(client);
-    }
-    return [...found];
-  }
-
-  /** Take over what a client left behind; true if there was anything. */
-  adopt(client) {
-    const before = this.size;
-    for (const key of this.#stored().filter((key) => key.startsWith(`${PREFIX}${client}/`)).sort()) {
-      try {
-        const entry = JSON.parse(this.storage.getItem(key));
-        if (Outbox.key(entry) === key) this.entries.set(key, entry);
-      } catch {
-        this.storage.removeItem(key); // not ours, or torn: nothing could be sent from it
-      }
-    }
-    return this.size > before;
-  }
-
-  /** Forget what another document has sent meanwhile. */
-  refresh() {
-    if (!this.isStored) return;
-    const stored = new Set(this.#stored());
-    for (const key of [...this.entries.keys()]) if (!stored.has(key)) this.entries.delete(key);
-  }
-
-  #stored() {
-    const keys = [];
-    try {
-      for (let k = 0; k < this.storage.length; k++) {
-        const key = this.storage.key(k);
-        if (key?.startsWith(PREFIX)) keys.push(key);
-      }
-    } catch {
-      this.isStored = false;
-    }
-    return keys;
-  }
-}
+// ---------------------------------------------------------------------------------------- history
 
 // What was decided here and not taken back, newest last: for undo and the strip, across reloads.
 export class History {
@@ -281,6 +130,12 @@ export class History {
     this.#store();
   }
 
+  /** Put an act back to where it was made. */
+  restore(done) {
+    if (!this.find(done)) this.acts = inOrder([...this.acts, done]);
+    this.#store();
+  }
+
   find({ client, seq }) {
     return this.acts.find((done) => done.client === client && done.seq === seq);
   }
@@ -298,11 +153,8 @@ export class History {
   #store() {
     clearTimeout(this.timer);
     const write = () => {
-      try {
-        this.storage.setItem(this.name, JSON.stringify(this.acts));
-      } catch {
-        // without storage, undo reaches back to the last reload only
-      }
+      // Without storage, undo reaches back to the last reload only.
+      put(this.storage, this.name, JSON.stringify(this.acts));
     };
     this.write = write;
     this.timer = setTimeout(write, 200);
@@ -317,104 +169,6 @@ export class History {
 // ------------------------------------------------------------------------------------ the browser
 
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
-const address = (path) => new URL(path, document.baseURI).href;
-
-function storageOf(name) {
-  try {
-    const storage = globalThis[name];
-    storage.getItem("labeltrace");
-    return storage;
-  } catch {
-    const held = new Map(); // forbidden by the browser's settings
-    return {
-      get length() {
-        return held.size;
-      },
-      key: (k) => [...held.keys()][k] ?? null,
-      getItem: (key) => held.get(key) ?? null,
-      setItem: (key, value) => held.set(key, String(value)),
-      removeItem: (key) => held.delete(key),
-    };
-  }
-}
-
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-const SEEN = "labeltrace.seen/";
-const GONE_MS = 8000;
-
-// The one outbox of this document. While a station is on the page its id is held by a lock that ends
-// with the document; a lock that can be had tells that its document is gone.
-class Post {
-  constructor() {
-    this.storage = storageOf("localStorage");
-    this.outbox = new Outbox(this.storage, randomId());
-    this.asked = new Set();
-    this.taken = new Set();
-    this.station = null;
-    this.messages = 0; // sent by all stations of this document: the server answers each number once
-    addEventListener("pagehide", () => this.storage.removeItem(`${SEEN}${this.outbox.client}`));
-  }
-
-  open(station) {
-    this.station = station;
-    this.outbox.refresh();
-    this.hold();
-    this.look();
-    this.timer = setInterval(() => this.look(), 2000);
-  }
-
-  close(station) {
-    if (this.station !== station) return;
-    this.station = null;
-    clearInterval(this.timer);
-    this.release?.();
-  }
-
-  hold() {
-    const held = new Promise((release) => {
-      this.release = release;
-    });
-    this.held = held;
-    navigator.locks?.request(`${PREFIX}${this.outbox.client}`, () => held).catch(() => {});
-    this.asked.clear();
-    this.taken.clear();
-  }
-
-  look() {
-    const { storage, outbox } = this;
-    if (!navigator.locks) storage.setItem(`${SEEN}${outbox.client}`, String(Date.now()));
-    for (const client of outbox.strangers()) {
-      if (!navigator.locks) {
-        const seen = Number(storage.getItem(`${SEEN}${client}`) ?? 0);
-        if (Date.now() - seen < GONE_MS) continue;
-        storage.removeItem(`${SEEN}${client}`);
-        this.take(client);
-      } else if (this.taken.has(client)) {
-        this.take(client);
-      } else if (!this.asked.has(client)) {
-        this.asked.add(client);
-        const held = this.held;
-        navigator.locks.request(`${PREFIX}${client}`, () => {
-          if (this.held !== held) return undefined; // this station has left meanwhile
-          this.take(client);
-          return held;
-        }).catch(() => this.asked.delete(client));
-      }
-    }
-  }
-
-  take(client) {
-    this.taken.add(client);
-    if (this.outbox.adopt(client)) this.station?.adopted();
-  }
-}
-
-let post = null;
-
 // The samples to look at, page by page; every page is of the list as it was when it was opened.
 class Queue {
   constructor(dataset, query, changed) {
@@ -702,7 +456,6 @@ const HELP = [
 
 const MODAL = '[data-testid="stDialog"]';
 const SWITCH = "labeltrace.shortcuts";
-const TOLD = "labeltrace.told";
 
 class Station {
   constructor(root) {
@@ -716,6 +469,7 @@ class Station {
     this.log = []; // entries of this dataset that were made or adopted here
     this.overlay = new Map(); // sample key → own acts, newest last
     this.undone = new Set(); // numbers of stored decisions that were taken back here
+    this.takenBack = new Map(); // undo → what it takes back, to restore it if the undo is refused
     this.notes = new Map();
     this.times = [];
     this.sentAt = null; // when the batch in flight was sent
@@ -740,9 +494,9 @@ class Station {
     window.addEventListener("resize", this.onSize);
     this.sizes = new ResizeObserver(this.onSize);
     this.sizes.observe(document.body);
-    post ??= new Post();
-    this.outbox = post.outbox;
-    post.open(this);
+    this.post = postOffice();
+    this.outbox = this.post.outbox;
+    this.post.open(this);
     this.clock = setInterval(() => this.#tick(), 250);
   }
 
@@ -756,7 +510,7 @@ class Station {
     clearInterval(this.clock);
     clearTimeout(this.sending);
     this.history?.flush();
-    post.close(this);
+    this.post.close(this);
     this.queue?.close();
     this.pictures?.close();
     this.root.remove();
@@ -896,7 +650,7 @@ class Station {
     const known = new Set(this.log.map(Outbox.key));
     const fresh = this.outbox.pending(Infinity, (entry) =>
       entry.dataset === this.data.dataset.id && !known.has(Outbox.key(entry)));
-    this.log = [...this.log, ...fresh].sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.seq - b.seq));
+    this.log = inOrder([...this.log, ...fresh]);
     this.#relay();
     if (this.isStarted && this.item && this.standing(this.item) && this.decidedNow === 0) {
       this.#show(this.#nextOpen(-1) ?? this.cursor);
@@ -1129,13 +883,15 @@ class Station {
   }
 
   #takeBack(of, done) {
-    this.#record({ kind: "undo", key: done.key, of });
+    const taken = { done, of };
+    this.takenBack.set(Outbox.key(this.#record({ kind: "undo", key: done.key, of })), taken);
     const place = this.places.get(done.key);
     if (place !== undefined) {
       // What was decided before a reload is known to the list under the server's number only.
       const standing = this.standing(this.queue.items[place]);
       if (standing?.isStored && standing.verdict === done.verdict && standing.label === done.label) {
         this.undone.add(standing.id);
+        taken.id = standing.id;
       }
       this.#show(place);
     }
@@ -1143,6 +899,16 @@ class Station {
     this.#after();
     this.#send();
     return undefined;
+  }
+
+  // What could not be taken back still stands, unless it was taken back elsewhere before.
+  #restore(entry, reason) {
+    const { done, id } = this.takenBack.get(Outbox.key(entry)) ?? {};
+    this.takenBack.delete(Outbox.key(entry));
+    if (reason.endsWith("taken this decision back already.")) return;
+    this.undone.delete(entry.of?.id ?? id);
+    // Acts of the history know their position; what other tabs decided was never in it.
+    if (done?.position !== undefined && done.dataset === this.data.dataset.id) this.history.restore(done);
   }
 
   #look(step) {
@@ -1171,34 +937,32 @@ class Station {
       this.sending = setTimeout(() => this.#send(), Math.max(10, QUIET_MS - since));
       return;
     }
-    const known = new Set(this.data.datasets);
-    const entries = this.outbox.pending(BATCH, (entry) => known.has(entry.dataset));
-    if (entries.length === 0) {
+    const message = this.post.message(this.data.datasets);
+    if (!message) {
       this.waitingSince = null;
       return;
     }
     this.waitingSince ??= now;
     this.sentAt = now;
     this.oldest = null;
-    this.batch = { nonce: `${this.outbox.client}-${++post.messages}`, entries };
-    this.emit(this.batch);
+    this.emit(message);
   }
 
   #answer(answer) {
     if (!answer || answer.nonce === this.answered) return;
     this.answered = answer.nonce;
-    const went = this.outbox.acknowledge(answer.acks ?? {});
-    const refused = this.outbox.refuse(answer.refused ?? [], this.batch?.nonce === answer.nonce ? this.batch.entries : []);
+    const { went, refused } = this.post.settle(answer);
     for (const { entry, reason } of refused) {
       this.#notice(`${entry.key}: ${reason}`);
       const done = this.history?.find(entry);
       if (done) this.history.remove(done);
+      if (entry.kind === "undo") this.#restore(entry, reason);
       this.log = this.log.filter((other) => Outbox.key(other) !== Outbox.key(entry));
     }
     if (refused.length) this.#relay();
-    for (const conflict of answer.conflicts ?? []) this.#conflict(conflict);
+    for (const sentence of this.post.news(answer.conflicts)) this.#notice(sentence);
     this.trouble = answer.problem ?? null;
-    if (went || refused.length) {
+    if (went) {
       this.sentAt = null;
       this.waitingSince = null;
     }
@@ -1339,18 +1103,6 @@ class Station {
     while (this.notices.children.length > 3) this.notices.firstChild.remove();
   }
 
-  // Each meeting of two people's decisions is told once.
-  #conflict({ id, sentence }) {
-    const told = (this.storage.getItem(TOLD) ?? "").split(" ").filter(Boolean);
-    if (told.includes(id)) return;
-    this.#notice(sentence);
-    try {
-      this.storage.setItem(TOLD, [...told.slice(-500), id].join(" "));
-    } catch {
-      // it is told again after a reload
-    }
-  }
-
   #say(sentence) {
     say(this.said, "");
     say(this.said, sentence);
@@ -1461,11 +1213,7 @@ class Station {
 
   #switch() {
     this.usesKeys = !this.usesKeys;
-    try {
-      this.storage.setItem(SWITCH, this.usesKeys ? "on" : "off");
-    } catch {
-      // it holds until the next reload
-    }
+    put(this.storage, SWITCH, this.usesKeys ? "on" : "off");
     this.keys.setAttribute("aria-checked", String(this.usesKeys));
     this.root.classList.toggle("keyless", !this.usesKeys);
     this.#say(this.usesKeys ? "Single-key shortcuts are on." : "Single-key shortcuts are off.");
