@@ -14,7 +14,7 @@ from pathlib import Path
 from audit.datasets import presence
 from audit.errors import AuditError, InputError, RefusedError
 from audit.records.dataset import Dataset, SourceKind
-from audit.records.job import JobState
+from audit.records.job import Job, JobState
 from audit.records.run import Probe, Run, RunConfig, RunState
 from audit.store import ids, pixel_names
 from audit.store import jobs as job_rows
@@ -159,13 +159,19 @@ def start(
             job for job in job_rows.every(workspace) if job.arguments.get(runs.LAUNCH) == form_id
         ]
         if before:
-            run_ids = dict.fromkeys(str(job.run_id) for job in before)
-            return tuple(run_rows.find(workspace, run_id) for run_id in run_ids)
+            wanted_ids = {
+                str(run_id)
+                for job in before
+                for run_id in (*job.arguments.get(runs.LAUNCHED, ()), job.run_id)
+            }
+            known = tuple(run for run in run_rows.all(workspace) if run.id in wanted_ids)
+            return _with_jobs(shelf, known, methods, form_id)
         planned = plan(shelf, dataset, methods, wishes)
         if planned.problem is not None:
             raise InputError(planned.problem)
         if planned.is_under_way:
-            return tuple(run for part in planned.parts for run in part.same)
+            known = tuple(run for part in planned.parts for run in part.same)
+            return _with_jobs(shelf, known, methods, form_id)
         wanted = [method for part in planned.to_train for method in part.methods]
         # Settled once and looked at often: a probe group is one launch's own.
         configs = [c for part in planned.to_train for c in _with_own_group(part.configs)]
@@ -175,12 +181,40 @@ def start(
     return tuple(run for run, _ in started)
 
 
+def _with_jobs(
+    shelf: Shelf, known: Sequence[Run], methods: Sequence[str], form_id: str
+) -> tuple[Run, ...]:
+    """Return runs that were started before, after queueing those that an interrupted start left out."""
+    workspace = shelf.workspace
+    missing = [
+        run
+        for run in known
+        if run.state is RunState.QUEUED and not job_rows.every(workspace, run_id=run.id)
+    ]
+    if missing:
+        probes = {run.config.probe for run in known}
+        wanted = [
+            method
+            for method in scoring.parse_methods(methods)
+            if probes.issuperset(scoring.needed_probes([method]))
+        ]
+        runs.enqueue_together(workspace, missing, known, wanted, launch_id=form_id)
+        runs.refresh(workspace)
+    return tuple(known)
+
+
 def cancel(shelf: Shelf, launch: Launch) -> None:
     """Stop everything of a launch that waits or runs; whole epochs are kept."""
-    # What waits goes first, or it would begin when what runs has made room for it.
-    for job in sorted(launch.unfinished_jobs, key=lambda job: job.state is JobState.RUNNING):
-        with contextlib.suppress(RefusedError):  # it ended meanwhile
-            runs.cancel(shelf.workspace, job.id)
+    asked: set[str] = set()
+    # A run that is sealed before it can be stopped has asked for its scores: they go second.
+    while unasked := [job for job in launch.unfinished_jobs if job.id not in asked]:
+        # What waits goes first, or it would begin when what runs has made room for it.
+        for job in sorted(unasked, key=lambda job: job.state is JobState.RUNNING):
+            asked.add(job.id)
+            with contextlib.suppress(RefusedError):  # it ended meanwhile
+                runs.cancel(shelf.workspace, job.id)
+        now = (known for known in watching.survey(shelf).launches if known.id == launch.id)
+        launch = next(now, launch)
 
 
 def resume(shelf: Shelf, launch: Launch) -> None:
@@ -200,6 +234,28 @@ def score(shelf: Shelf, launch: Launch, methods: Sequence[str]) -> None:
     """
     references = [run.id for run in launch.runs if run.state is RunState.SEALED]
     scoring.start(shelf.workspace, scoring.requests(shelf.workspace, references, methods))
+
+
+def failed_scores(launch: Launch, fitting: Sequence[str]) -> tuple[tuple[Job, ...], list[str]]:
+    """Return the jobs whose scores are missing because they failed or were lost, and the methods.
+
+    Parameters
+    ----------
+    launch
+        Whose scores.
+    fitting
+        Methods that could still score it, as `watching.methods_of` says.
+    """
+    newest: dict[str, Job] = {}
+    for job in launch.scoring:
+        for request in job.arguments.get("requests", ()):
+            newest[str(request["method"])] = job
+    failed = {
+        method: newest[method]
+        for method in fitting
+        if method in newest and newest[method].state in (JobState.FAILED, JobState.LOST)
+    }
+    return tuple({job.id: job for job in failed.values()}.values()), list(failed)
 
 
 def known_weights(shelf: Shelf, backbone: str) -> Path | None:

@@ -21,6 +21,9 @@ from audit.workbench import scoring
 LAUNCH = "launch"
 """Argument of a training job: what its run was started with carries the same value."""
 
+LAUNCHED = "launched"
+"""Argument of a training job: ids of all runs that were started with its own."""
+
 EPOCHS_BEFORE = "epochs_before"
 """Argument of a training job that resumes: epochs that were finished when it was asked for."""
 
@@ -59,14 +62,39 @@ def start(
     """
     # All runs first: if we die in between, those without a job can be resumed.
     runs = [_add(workspace, dataset, config) for config in configs]
+    started = enqueue_together(workspace, runs, runs, methods, launch_id=launch_id)
+    supervisor.start_waiting(workspace)
+    return started
+
+
+def enqueue_together(
+    workspace: Workspace,
+    missing: Sequence[Run],
+    runs: Sequence[Run],
+    methods: Sequence[str],
+    *,
+    launch_id: str | None = None,
+) -> list[tuple[Run, Job]]:
+    """Queue the jobs that runs which were started together still miss; no worker is started.
+
+    Parameters
+    ----------
+    workspace
+        Where the runs are.
+    missing
+        Those of `runs` that have no job.
+    runs, methods, launch_id
+        All that were started, and as for `start`.
+    """
     carried = scoring.to_follow(runs, methods)
     started: list[tuple[Run, Job]] = []
-    for run in runs:
-        notes: dict[str, Any] = {} if launch_id is None else {LAUNCH: launch_id}
+    for run in missing:
+        notes: dict[str, Any] = {}
+        if launch_id is not None:
+            notes = {LAUNCH: launch_id, LAUNCHED: [run.id for run in runs]}
         if run.id in carried:
             notes[endings.THEN] = carried[run.id]
         started.append((run, enqueue(workspace, run, notes=notes)))
-    supervisor.start_waiting(workspace)
     return started
 
 
@@ -149,7 +177,7 @@ def _notes_of_last_job(workspace: Workspace, run: Run) -> dict[str, Any]:
     """Return what the interrupted job carried, and how far the run had come."""
     notes: dict[str, Any] = {}
     for job in job_rows.every(workspace, run_id=run.id):
-        notes |= {k: v for k, v in job.arguments.items() if k in (endings.THEN, LAUNCH)}
+        notes |= {k: v for k, v in job.arguments.items() if k in (endings.THEN, LAUNCH, LAUNCHED)}
     return notes | {EPOCHS_BEFORE: len(dynamics_files.curves(workspace, run))}
 
 

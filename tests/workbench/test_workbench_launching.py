@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audit.errors import InputError
+from audit.errors import InputError, WorkspaceError
 from audit.jobs import endings, lock, queue
 from audit.records.progress import silent
 from audit.records.run import Probe
@@ -114,6 +114,51 @@ def test_a_form_that_is_sent_twice_starts_once(shelf, dataset):
     other = launching.start(shelf, dataset, ["aum"], Wishes(seed=1, **TINY), form_id="three")
     groups = {run.config.probe_group for run in (*first, *other)}
     assert len(groups) == 2
+    held.release()
+
+
+@pytest.mark.parametrize("n_queued", [0, 1, 2])
+def test_a_start_that_broke_off_between_two_jobs_is_completed_by_the_second_click(
+    shelf, dataset, n_queued
+):
+    held = waiting_for_another(shelf)
+    n_before = len(jobs.every(shelf.workspace))
+    with shelf.workspace.writing() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE INSERT ON jobs WHEN (SELECT count(*) FROM jobs) >= "
+            f"{n_before + n_queued} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        )
+    with pytest.raises(WorkspaceError, match="full"):
+        launching.start(shelf, dataset, ["aum", "margin"], Wishes(**TINY), form_id="one")
+    with shelf.workspace.writing() as connection:
+        connection.exec_driver_sql("DROP TRIGGER full")
+    again = launching.start(shelf, dataset, ["aum", "margin"], Wishes(**TINY), form_id="one")
+    assert {run.id for run in again} == {run.id for run in runs.all(shelf.workspace)}
+    (launch,) = (x for x in watching.survey(shelf).launches if x.id == "one")
+    assert set(launch.jobs) == {run.id for run in again}
+    assert len(again) == 3
+    for run_id, job in launch.jobs.items():
+        assert run_id in job.arguments[endings.THEN]["after"]
+    assert len(jobs.every(shelf.workspace)) == n_before + 3
+    held.release()
+
+
+def test_scores_that_a_cancelled_launch_asks_for_at_its_end_are_cancelled_too(shelf, dataset):
+    held = waiting_for_another(shelf)
+    launching.start(shelf, dataset, ["margin"], Wishes(**TINY), form_id="f")
+    (seen,) = (x for x in watching.survey(shelf).launches if x.id == "f")
+    # After the listing: what follows was asked for, as a worker does before it says that it is done.
+    (run,) = seen.runs
+    queue.enqueue(
+        shelf.workspace,
+        "score",
+        {"requests": [{"method": "margin", "runs": [run.id], "params": {}}]},
+        device="cpu",
+    )
+    launching.cancel(shelf, seen)
+    (launch,) = (x for x in watching.survey(shelf).launches if x.id == "f")
+    assert len(launch.scoring) == 1
+    assert not launch.is_under_way
     held.release()
 
 
