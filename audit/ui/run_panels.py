@@ -9,7 +9,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from audit.errors import AuditError
-from audit.records.job import JobState
+from audit.records.job import Job, JobState
 from audit.ui import palette, run_plots, run_rows, shell
 from audit.ui.texts import plain
 from audit.workbench import datasets, estimating, launching, vitals, watching
@@ -42,7 +42,7 @@ def _watched(shelf: Shelf, *, was_busy: bool) -> None:
         for launch in found.watched:
             _card(shelf, found, launch, place="now")
     except AuditError as error:
-        st.error(plain(str(error)))
+        st.error(plain(on_the_page(str(error))))
 
 
 def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
@@ -61,8 +61,8 @@ def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
         ):
             _actions(shelf, launch, key)
         shown = [job for job in launch.scoring if not job.is_over]
-        failed = [job for job in launch.scoring[-1:] if job.state is JobState.FAILED]
-        st.html(run_rows.lines(standings, shown or failed, colours))
+        failed, _ = _failed_scores(shelf, launch)
+        st.html(run_rows.lines(standings, (*failed, *shown), colours))
         if advice := watching.next_step(launch):
             st.caption(advice)
         _facts(shelf, launch, standings)
@@ -92,6 +92,12 @@ def _scored(shelf: Shelf, launch: Launch) -> str:
     return f" · scored with {plain(' and '.join(scored))}" if scored else " · not scored yet"
 
 
+def _failed_scores(shelf: Shelf, launch: Launch) -> tuple[tuple[Job, ...], list[str]]:
+    if launch.is_under_way:
+        return (), []
+    return launching.failed_scores(launch, watching.methods_of(shelf, launch)[1])
+
+
 def _actions(shelf: Shelf, launch: Launch, key: str) -> None:
     if launch.is_under_way:
         st.button(
@@ -113,6 +119,17 @@ def _actions(shelf: Shelf, launch: Launch, key: str) -> None:
             help="Goes on from the last whole epoch.",
             on_click=_act,
             args=(launching.resume, shelf, launch),
+        )
+    _, missing = _failed_scores(shelf, launch)
+    if missing:
+        st.button(
+            "Score again",
+            key=f"again_{key}",
+            icon=":material/refresh:",
+            type="primary",
+            help=f"Asks for {' and '.join(missing)} once more; nothing is trained.",
+            on_click=_act,
+            args=(launching.score, shelf, launch, tuple(missing)),
         )
     if fitting:
         with st.popover("Score with…", key=f"more_{key}"):
@@ -169,7 +186,7 @@ def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
 
 def _log(shelf: Shelf, launch: Launch, key: str) -> None:
     jobs = [job for job in launch.jobs.values() if job.started_at is not None]
-    jobs += [job for job in launch.scoring[-1:] if job.error is not None]
+    jobs += [job for job in launch.scoring if job.error is not None][-1:]
     tails = {job.id: watching.log_tail(shelf, job) for job in jobs}
     said = [job for job in jobs if tails[job.id]]
     if not said:

@@ -8,6 +8,7 @@ from audit.records.run import RunState
 from audit.ui.palette import Palette
 from audit.workbench import estimating
 from audit.workbench.watching import Standing
+from audit.workbench.wording import on_the_page
 
 _STYLE = """
 <style>
@@ -79,7 +80,7 @@ def _scoring(job: Job, colours: Palette) -> str:
     colour = _colour(str(job.state), colours)
     chip = f'<span class="lt-chip" style="color:{colour}">{escape(str(job.state))}</span>'
     methods = ", ".join(str(r["method"]) for r in job.arguments.get("requests", ()))
-    error = f'<div class="lt-error">{escape(job.error)}</div>' if job.error else ""
+    error = f'<div class="lt-error">{escape(on_the_page(job.error))}</div>' if job.error else ""
     far = _far(job.fraction, "Progress of the scores", "") if not job.is_over else "<span></span>"
     return _line(chip, f"scores: {methods}", job.message or "waits for a worker", error, far)
 

@@ -81,6 +81,35 @@ def test_sealed_runs_are_shown_with_their_way_to_the_ranking(page, staged_copy):
     assert "rough guess" in texts(app)
 
 
+@pytest.mark.parametrize("how", [JobState.FAILED, JobState.LOST])
+def test_scores_that_failed_or_were_lost_say_why_and_can_be_asked_for_again(
+    page, stage, tmp_path, how
+):
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        dataset = stage(workspace, tmp_path, methods=("margin",))
+        (run,) = runs.all(workspace, dataset.id)
+        with workspace.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM scores")
+        request = {"method": "margin", "runs": [run.id], "params": {}}
+        job = queue.enqueue(workspace, "score", {"requests": [request]}, device="cpu")
+        jobs.claim(workspace, job.id, pid=1, now=job.created_at)
+        error = "Memory ran out; use another --device."
+        jobs.finish(workspace, job.id, how, now=job.created_at, error=error)
+        held = hold(workspace)
+    app = page(tmp_path / "workspace")
+    assert not app.exception
+    assert "Memory ran out; use another device." in _html(app)
+    button(app, "Score again").click().run()
+    assert not app.exception
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        asked = [one for one in jobs.every(workspace) if one.kind == "score"]
+        assert asked[-1].arguments["requests"][0]["method"] == "margin"
+        assert len(asked) == 2
+        if not asked[-1].is_over:
+            queue.request_stop(workspace, asked[-1])
+    held.release()
+
+
 def test_the_dataset_of_the_address_is_chosen(page, staged_copy, stage, tmp_path):
     with Workspace.open(staged_copy) as workspace:
         stage(workspace, tmp_path, name="a second one", n_samples=30, methods=("margin",))
