@@ -8,6 +8,7 @@ from audit.errors import AuditError
 from audit.records.dataset import Dataset
 from audit.store import datasets as dataset_rows
 from audit.workbench import places, serving, watching
+from audit.workbench.receiving import NAMELESS
 from audit.workbench.shelf import Shelf
 
 
@@ -17,8 +18,15 @@ def shelf() -> Shelf:
 
 
 def reviewer() -> str:
-    """Return the name that this tab's decisions are recorded under."""
-    return str(st.session_state.get("reviewer") or "").strip() or places.reviewer()
+    """Return the name that this tab's decisions are recorded under; empty if nobody has said one."""
+    return str(st.session_state.get("reviewer") or "").strip() or _known_name()
+
+
+def _known_name() -> str:
+    try:
+        return places.reviewer()
+    except AuditError:
+        return ""  # no log-in, as in a container
 
 
 def sidebar() -> None:
@@ -26,11 +34,13 @@ def sidebar() -> None:
     with st.sidebar:
         st.text_input(
             "Your name",
-            value=places.reviewer(),
+            value=_known_name(),
             key="reviewer",
             help="Decisions are recorded under this name.",
             persist_state="session",
         )
+        if not reviewer():
+            st.warning(NAMELESS)
         _jobs_under_way()
 
 

@@ -23,6 +23,9 @@ MOST_ENTRIES = 1000
 LONGEST_NOTE = 2000
 """Characters of a note."""
 
+NAMELESS = "Enter your name to decide: decisions are recorded under it."
+"""What a person without a name is told."""
+
 OLDEST = timedelta(days=30)
 """An older time is not believed."""
 
@@ -157,6 +160,9 @@ def receive(shelf: Shelf, entries: object, *, reviewer: str, now: datetime) -> R
         return Received()
     if not isinstance(entries, Sequence) or isinstance(entries, str | bytes | bytearray):
         return Received(problem="What the browser sent is no list of decisions: reload the page.")
+    if entries and not reviewer.strip():
+        # Not refused one by one: they wait in the browser until there is a name.
+        return Received(problem=NAMELESS)
     reader = _Reader(shelf, reviewer, now)
     checked: list[_Checked] = []
     refused: list[Refused] = []
@@ -188,7 +194,7 @@ def receive(shelf: Shelf, entries: object, *, reviewer: str, now: datetime) -> R
     return Received(
         acks={client: tuple(dict.fromkeys(sequences)) for client, sequences in acks.items()},
         refused=tuple(sorted(refused, key=lambda one: one.index)),
-        conflicts=_conflicts(shelf, checked, stored, reviewer),
+        conflicts=_conflicts_or_none(shelf, checked, stored, reviewer),
         numbers=numbers,
     )
 
@@ -390,6 +396,19 @@ def _refused(index: int, entry: object, error: AuditError) -> Refused:
         index=index,
         reason=str(error),
     )
+
+
+def _conflicts_or_none(
+    shelf: Shelf,
+    checked: Sequence[_Checked],
+    stored: Sequence[Decision | Undo | AuditError],
+    reviewer: str,
+) -> tuple[Conflict, ...]:
+    # What is stored is acknowledged, even if nobody can say any more whom it met.
+    try:
+        return _conflicts(shelf, checked, stored, reviewer)
+    except AuditError:
+        return ()
 
 
 def _conflicts(

@@ -2,9 +2,11 @@
 
 import random
 import shutil
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -409,6 +411,33 @@ def test_both_people_are_told_when_one_overrules_the_other(receive, entry, datas
     undone = entry(6, 0, client="tab-2", kind="undo", of={"id": bo.id})
     assert receive([undone], "Bo").conflicts == ()
     assert receive([entry(8, 8)], "Ada").conflicts == ()
+
+
+def test_what_is_stored_is_acknowledged_even_if_its_conflicts_cannot_be_told(
+    receive, entry, shelf, log
+):
+    receive([entry(1)])
+    engine, is_stored = shelf.workspace.engine, []
+    sa.event.listen(engine, "commit", is_stored.append)
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def fail(*_):
+        if is_stored:
+            raise sa.exc.OperationalError("select", {}, sqlite3.OperationalError("disk I/O error"))
+
+    received = receive([entry(2)])
+    sa.event.remove(engine, "before_cursor_execute", fail)
+    assert is_stored
+    assert received.acks == {"tab-1": (2,)}
+
+
+@pytest.mark.parametrize("reviewer", ["", "  "])
+def test_who_has_no_name_is_told_to_enter_one_and_loses_nothing(receive, entry, log, reviewer):
+    received = receive([entry(1)], reviewer=reviewer)
+    assert (received.acks, received.refused) == ({}, ())
+    assert received.problem == receiving.NAMELESS
+    assert log() == []
+    assert receive([entry(1)], reviewer="Ada").acks == {"tab-1": (1,)}
 
 
 def test_an_older_decision_that_arrives_late_is_told_to_be_replaced(receive, entry, log):
