@@ -16,6 +16,24 @@ _REPLACED: tuple[tuple[str, str], ...] = (
     (r"choose another name or use --force", "choose another name, or tick “Replace what is there”"),
     (r"so --force does not replace it", "so it is not replaced"),
     (r"continue it with 'labeltrace resume \w+'", "resume it"),
+    (
+        r"follow it with `labeltrace relocate DATASET NEW_ROOT`",
+        "say under Datasets where it lies now",
+    ),
+    (
+        r"`labeltrace relocate DATASET NEW_ROOT` follows it",
+        "say under Datasets where it lies now",
+    ),
+    (r": relocate the dataset\.", ": say under Datasets where its files lie now."),
+    (r"`labeltrace list \w+` shows what there is", "the pages list what there is"),
+    (r"`labeltrace train DATASET --probe \w+` makes it", "start one under Runs"),
+    (r"`labeltrace score RUN --method M` makes some", "ask for some under Runs"),
+    (r"`labeltrace methods` lists them", "Runs lists them"),
+    (r"look again with 'labeltrace list jobs'", "look again under Runs"),
+    (r"read (\S+/log), then cancel the job", "read its log, then cancel it"),
+    (r"choose another --name\b", "choose another name"),
+    (r" or choose another --workspace\b", ""),
+    (r"name a reviewer with --reviewer or \w+", "enter your name"),
 )
 
 
@@ -30,6 +48,8 @@ def on_the_page(sentence: str) -> str:
     'The worker ended; resume it.'
     >>> on_the_page("Memory ran out; use a smaller --image-size or another --device.")
     'Memory ran out; use a smaller image size or another device.'
+    >>> on_the_page("Bring it back, or follow it with `labeltrace relocate DATASET NEW_ROOT`.")
+    'Bring it back, or say under Datasets where it lies now.'
     """
     for pattern, words in _REPLACED:
         sentence = re.sub(pattern, words, sentence)
