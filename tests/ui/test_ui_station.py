@@ -286,6 +286,42 @@ def test_the_sheet_of_keys_opens_and_closes_and_keys_can_be_switched_off(desk):
     assert len(here.log()) == before
 
 
+def test_what_could_not_be_taken_back_stands_again_and_can_be_tried_again(desk):
+    here = desk("held").open()
+    (key,) = here.press("x")
+    before = here.log()
+    here.tab.get_by_role("link", name="History", exact=True).click()
+    here.tab.get_by_role("heading", name="History", exact=True).wait_for()
+    here.tab.evaluate(
+        """name => {
+          const acts = JSON.parse(sessionStorage[name]);
+          acts.at(-1).client = "unheard";
+          sessionStorage[name] = JSON.stringify(acts);
+        }""",
+        f"labeltrace.history/{here.dataset.id}",
+    )
+    here.open("&state=exclude")
+    here.tab.keyboard.press("z")
+    here.tab.get_by_text(f"{key}: The decision to take back is not known here.").wait_for()
+    here.says("Already excluded by you.")
+    assert here.key == key
+    assert here.part("review-undo").is_enabled()
+    assert here.tab.get_by_role("button", name=f"Undo: {key}").count() == 1
+    assert here.log() == before
+
+
+def test_a_browser_that_stores_nothing_still_decides(desk):
+    here = desk("held")
+    here.tab.add_init_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+        "Object.defineProperty(navigator, 'locks', { value: undefined });"
+    )
+    here.open()
+    before = len(here.log())
+    here.press("x")
+    assert len(here.log()) == before + 1
+
+
 def test_a_message_after_a_visit_to_another_page_is_not_taken_for_an_earlier_one(desk):
     here, sent = desk("held"), set()
 
