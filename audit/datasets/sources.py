@@ -5,6 +5,7 @@ from pathlib import Path
 
 from audit.datasets import arrays, folder, table
 from audit.datasets.columns import Asked
+from audit.datasets.table import CheckPaths
 from audit.errors import InputError
 from audit.records.dataset import ImportPlan, Source, SourceKind
 from audit.records.progress import Report, silent
@@ -22,6 +23,7 @@ def plan(
     truth_column: str | None = None,
     split_column: str | None = None,
     report: Report = silent,
+    check_paths: CheckPaths | None = None,
 ) -> ImportPlan:
     """Return what an import would store.
 
@@ -37,6 +39,8 @@ def plan(
         Columns of the table; ``None`` to find them by their names.
     report
         Is told how many files were looked at; may stop the work.
+    check_paths
+        Is given the root and the paths that a table lists before their files are opened.
 
     Raises
     ------
@@ -49,8 +53,8 @@ def plan(
     flags = list(asked.by_flag())
     if location.is_dir():
         if labels is not None:
-            return _of_folder_with_table(location, _absolute(labels), asked, report)
-        return _of_folder(location, asked, report)
+            return _of_folder_with_table(location, _absolute(labels), asked, report, check_paths)
+        return _of_folder(location, asked, report, check_paths)
     _check_file(location)
     if labels is not None:
         raise InputError(
@@ -63,7 +67,12 @@ def plan(
         return arrays.plan(location, report)
     if ending in table.ENDINGS:
         return table.plan(
-            location, [location.parent], location=location, asked=asked, report=report
+            location,
+            [location.parent],
+            location=location,
+            asked=asked,
+            report=report,
+            check_paths=check_paths,
         )
     raise InputError(f"{location} is neither of the sources that can be imported: {_KINDS}.")
 
@@ -118,7 +127,9 @@ def replan(source: Source, root: Path | None = None, report: Report = silent) ->
     )
 
 
-def _of_folder(location: Path, asked: Asked, report: Report) -> ImportPlan:
+def _of_folder(
+    location: Path, asked: Asked, report: Report, check_paths: CheckPaths | None
+) -> ImportPlan:
     flags = list(asked.by_flag())
     found = folder.find(location, report)
     if flags and len(found.tables) != 1:
@@ -131,15 +142,19 @@ def _of_folder(location: Path, asked: Asked, report: Report) -> ImportPlan:
             if not flags
             else f"Labels are taken from {name} in the folder."
         )
-        plan = _of_folder_with_table(location, location / name, asked, report)
+        plan = _of_folder_with_table(location, location / name, asked, report, check_paths)
         return _with_warning(plan, told)
     return folder.plan(location, found, report)
 
 
-def _of_folder_with_table(location: Path, labels: Path, asked: Asked, report: Report) -> ImportPlan:
+def _of_folder_with_table(
+    location: Path, labels: Path, asked: Asked, report: Report, check_paths: CheckPaths | None
+) -> ImportPlan:
     _check_file(labels)
     roots = [location, labels.parent]
-    return table.plan(labels, roots, location=location, asked=asked, report=report)
+    return table.plan(
+        labels, roots, location=location, asked=asked, report=report, check_paths=check_paths
+    )
 
 
 def _with_warning(plan: ImportPlan, warning: str) -> ImportPlan:

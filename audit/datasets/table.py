@@ -1,6 +1,6 @@
 """Tables of paths and labels: CSV, TSV, Parquet, JSON lines; all values are text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,9 @@ _JSON = frozenset({".jsonl", ".ndjson", ".json"})
 
 ENDINGS = _DELIMITED | _PARQUET | _JSON
 """Endings of files that are read as tables, in lower case."""
+
+CheckPaths = Callable[[Path, Sequence[str | None]], None]
+"""Takes the root of relative paths and all paths that a table lists; raises to refuse them."""
 
 _TRAIN = SPLITS.index(Split.TRAIN)
 
@@ -98,6 +101,7 @@ def plan(
     location: Path,
     asked: Asked,
     report: Report,
+    check_paths: CheckPaths | None = None,
 ) -> ImportPlan:
     """Return what an import of a table would store.
 
@@ -114,6 +118,8 @@ def plan(
         Columns that the user named.
     report
         Is told how many files were looked at; may stop the work.
+    check_paths
+        Is given the root and the listed paths before any of the files is opened; may refuse them.
 
     Raises
     ------
@@ -132,6 +138,8 @@ def plan(
     given_labels = classes.indices(rows.labels, class_names)
     codes = np.array(rows.codes, dtype=np.int8)
     root = _best_root(rows.paths, roots)
+    if check_paths is not None:
+        check_paths(root, rows.paths)
     warnings = [*opened.warnings, *rows.warnings, *classes.oddities(class_names, given_labels)]
     problems = heads.problems_of(rows.paths, root, report)
     if len(problems) == len(rows.paths):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from audit.datasets import sources
+from audit.datasets.table import CheckPaths
 from audit.errors import InputError, RefusedError
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset, ImportPlan
 from audit.records.progress import Report, silent
@@ -30,8 +31,16 @@ class SourceOptions:
     split_column: str | None = None
 
 
-def plan(location: Path, options: SourceOptions, report: Report = silent) -> ImportPlan:
+def plan(
+    location: Path,
+    options: SourceOptions,
+    report: Report = silent,
+    *,
+    check_paths: CheckPaths | None = None,
+) -> ImportPlan:
     """Return what an import of a source would store; nothing is stored.
+
+    `check_paths` is given the root and the paths that a table lists before their files are opened.
 
     Raises
     ------
@@ -46,6 +55,7 @@ def plan(location: Path, options: SourceOptions, report: Report = silent) -> Imp
         truth_column=options.truth_column,
         split_column=options.split_column,
         report=report,
+        check_paths=check_paths,
     )
 
 

@@ -130,7 +130,7 @@ def look(shelf: Shelf, request: Request, report: Report = silent) -> Looked:
             truth_column=request.truth_column.strip() or None,
             split_column=request.split_column.strip() or None,
         )
-        planned = datasets.plan(location, options, report)
+        planned = datasets.plan(location, options, report, check_paths=limits.check_paths)
         limits.check_plan(planned)
     except AuditError as error:
         raise in_the_form(error) from error

@@ -49,10 +49,24 @@ def check_plan(planned: ImportPlan) -> None:
     for place in (source.location, source.root, source.labels):
         if place is not None:
             check(Path(place))
-    outside = samples_outside(source.root, planned.paths, roots)
+    check_paths(Path(source.root), planned.paths)
+
+
+def check_paths(root: Path, paths: Sequence[str | None]) -> None:
+    """Refuse images that lie outside the folders that may be read; none of them is opened.
+
+    Raises
+    ------
+    RefusedError
+        Names the first.
+    """
+    roots = serving.data_roots()
+    if not roots:
+        return
+    outside = samples_outside(str(root), paths, roots)
     if outside:
         count = "One image lies" if len(outside) == 1 else f"{len(outside):,} images lie"
-        first = printable(planned.paths[outside[0]] or "")
+        first = printable(paths[outside[0]] or "")
         raise RefusedError(f"{count} outside {_named(roots)}: {first}.")
 
 

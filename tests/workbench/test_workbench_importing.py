@@ -200,6 +200,12 @@ def test_a_table_reads_no_image_and_no_labels_outside_the_limits(
         table.write_text(f"path,label\na.png,x\n{path},y\n")
         with pytest.raises(RefusedError, match="One image lies outside"):
             look(shelf, table)
+    # It is refused before the first file is looked at.
+    reports = []
+    table.write_text("path,label\na.png,x\n../animals/cats/0.png,y\n")
+    with pytest.raises(RefusedError, match="One image lies outside"):
+        importing.look(shelf, Request(source=str(table)), lambda *said: reports.append(said[1]))
+    assert reports == ["read 2 rows"]
     outside = tmp_path / "labels.csv"
     outside.write_text("path,label\na.png,x\na.png,y\n")
     with pytest.raises(RefusedError, match=r"labels\.csv lies outside"):
