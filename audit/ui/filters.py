@@ -39,7 +39,11 @@ def asked() -> dict[str, str]:
 
 
 def parse(
-    asked: Mapping[str, str], dataset: Dataset, methods: Sequence[str]
+    asked: Mapping[str, str],
+    dataset: Dataset,
+    methods: Sequence[str],
+    *,
+    by_default: State = State.ALL,
 ) -> tuple[Filters, list[str]]:
     """Return the filters that an address means, without the cut, and what it cannot have.
 
@@ -49,6 +53,8 @@ def parse(
         From `asked`.
     dataset, methods
         What there is; at least one method.
+    by_default
+        The state of an address that names none.
 
     Returns
     -------
@@ -75,11 +81,13 @@ def parse(
             )
             classes[key] = None
     try:
-        state = suspects.parse_state(asked.get("state"))
+        state = suspects.parse_state(asked["state"]) if asked.get("state") else by_default
     except InputError:
         known = ", ".join(State)
-        wrong.append(f"{_shown(asked['state'])} is no state; there are {known}. Showing all.")
-        state = State.ALL
+        wrong.append(
+            f"{_shown(asked['state'])} is no state; there are {known}. Showing {by_default}."
+        )
+        state = by_default
     filters = Filters(
         method=method, cls=classes["cls"], suggested=classes["suggested"], state=state
     )
@@ -272,11 +280,15 @@ def _take(key: str, widget: str, default: str | None, *, drops: str = "page") ->
 
 def _take_class(key: str, widget: str, dataset: Dataset) -> None:
     """Write a class; of one that was typed, the only one it can mean."""
-    value = st.session_state[widget]
-    if value is not None and value not in dataset.class_names:
-        like = ranking_view.classes_like(dataset, value)
-        value = like[0] if len(like) == 1 else value
-    address.write({"page": None, key: value})
+    address.write({"page": None, key: meant_class(dataset, st.session_state[widget])})
+
+
+def meant_class(dataset: Dataset, typed: str | None) -> str | None:
+    """Return the only class that a typed text can mean, or the text itself."""
+    if typed is None or typed in dataset.class_names:
+        return typed
+    like = ranking_view.classes_like(dataset, typed)
+    return like[0] if len(like) == 1 else typed
 
 
 def _shown(text: str) -> str:

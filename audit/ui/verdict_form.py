@@ -15,8 +15,9 @@ import streamlit as st
 from audit.records.dataset import Dataset
 from audit.records.decision import Decision, Verdict
 from audit.store import decisions as decision_rows
+from audit.ui import filters
 from audit.ui.texts import plain
-from audit.workbench import receiving
+from audit.workbench import ranking_view, receiving
 from audit.workbench.receiving import Conflict
 from audit.workbench.shelf import Shelf
 
@@ -88,17 +89,10 @@ def draw(shelf: Shelf, subject: Subject, *, reviewer: str, name: str = "verdict"
             help="Nothing is decided yet." if standing is None else _undo_help(standing, reviewer),
         )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        chosen = st.selectbox(
-            "Another class",
-            [name for name in subject.dataset.class_names if name != given],
-            index=None,
-            placeholder="Type to find a class",
-            key=form.widget("class"),
-            on_change=form.forget_told,
-        )
+        chosen, missing = _another_class(shelf, subject, form)
         form.button(
             "Relabel", Verdict.RELABEL, chosen, None, disabled=chosen is None,
-            help="Choose a class first." if chosen is None else "Give it the chosen class.",
+            help=missing or "Give it the chosen class.",
         )  # fmt: skip
     st.text_input(
         "Note",
@@ -108,6 +102,28 @@ def draw(shelf: Shelf, subject: Subject, *, reviewer: str, name: str = "verdict"
         key=form.widget("note"),
     )
     form.tell()
+
+
+def _another_class(shelf: Shelf, subject: Subject, form: "Form") -> tuple[str | None, str]:
+    """Draw the choice of a class; return it, or why there is none."""
+    dataset = subject.dataset
+    offered = ranking_view.offered_classes(shelf, dataset)
+    first = [subject.suggested] if subject.suggested not in (None, *offered) else []
+    typed = st.selectbox(
+        "Another class",
+        [name for name in (*first, *offered) if name != subject.given],
+        index=None,
+        placeholder="Type to find a class",
+        accept_new_options=len(offered) < dataset.n_classes,
+        key=form.widget("class"),
+        on_change=form.forget_told,
+    )
+    chosen = filters.meant_class(dataset, typed)
+    if chosen is None:
+        return None, "Choose a class first."
+    if chosen not in shelf.classes(dataset):
+        return None, f"There is no class {_named(chosen)}: type its whole name."
+    return (None, "It has this label already.") if chosen == subject.given else (chosen, "")
 
 
 class Form:

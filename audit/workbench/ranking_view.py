@@ -415,19 +415,27 @@ def choices(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> Choices:
     names = dataset.class_names
     if len(names) <= MOST_OFFERED:
         return Choices(given=names, suggested=names)
-
-    def frequent(labels: NDArray[np.int32]) -> tuple[str, ...]:
-        n_samples = np.bincount(labels[labels >= 0], minlength=len(names))
-        first = np.argsort(-n_samples, kind="stable")[:MOST_OFFERED]
-        return tuple(names[index] for index in first if n_samples[index])
-
-    return shelf.keep(
-        ("choices", ranking.scores_id),
-        lambda: Choices(
-            given=frequent(dataset.given_labels),
-            suggested=frequent(ranking.scores.suggested_label),
+    return Choices(
+        given=offered_classes(shelf, dataset),
+        suggested=shelf.keep(
+            ("choices", ranking.scores_id),
+            lambda: _frequent(names, ranking.scores.suggested_label),
         ),
     )
+
+
+def offered_classes(shelf: Shelf, dataset: Dataset) -> tuple[str, ...]:
+    """Return the classes to offer where somebody names one: all, or the most frequent of very many."""
+    names = dataset.class_names
+    if len(names) <= MOST_OFFERED:
+        return names
+    return shelf.keep(("offered", dataset.id), lambda: _frequent(names, dataset.given_labels))
+
+
+def _frequent(names: tuple[str, ...], labels: NDArray[np.int32]) -> tuple[str, ...]:
+    n_samples = np.bincount(labels[labels >= 0], minlength=len(names))
+    first = np.argsort(-n_samples, kind="stable")[:MOST_OFFERED]
+    return tuple(names[index] for index in first if n_samples[index])
 
 
 def classes_like(dataset: Dataset, text: str) -> tuple[str, ...]:

@@ -1,18 +1,17 @@
 """Review: decide about the suspects of a dataset, key by key."""
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from audit.ui import review_station, session, shell
-from audit.ui.texts import plain
-from audit.workbench import suspects
+from audit.records.dataset import Dataset
+from audit.ui import filters, review_station, session, shell
+from audit.workbench import ranking_view, suspects
 from audit.workbench.suspects import State
 
-_ANY = ""
 _SHEET = """<style>
 .stMainBlockContainer { padding: 3.5rem 2.6rem 0; }
 .stMainBlockContainer h1 { padding: 0 0 0.6rem; line-height: 1; }
@@ -47,19 +46,23 @@ def main() -> None:
     if not methods:
         _nothing("This dataset has no scores yet, so there are no suspects.", "runs", "Start a run")
         return
-    classes = (_ANY, *dataset.class_names)
-    asked = {
-        "method": _choose(slots[1], "Method", "method", methods),
-        "cls": _choose(slots[2], "Given", "cls", classes, names={_ANY: "Any class"}),
-        "suggested": _choose(
-            slots[3], "Suggested", "suggested", classes, names={_ANY: "Any class"}
-        ),
-        "state": _choose(slots[4], "Show", "state", tuple(_STATE_NAMES), names=_STATE_NAMES),
-        "cut": _cut(),
-    }
-    query = urlencode({name: value for name, value in asked.items() if value})
-    is_open = asked["state"] in (State.UNDECIDED, State.TODO)
-    review_station.draw(dataset, query=query, is_open=is_open)
+    shelf, address = session.shelf(), st.query_params.to_dict()
+    chosen, wrong = filters.parse(address, dataset, methods, by_default=State.UNDECIDED)
+    ranking = suspects.ranked(shelf, dataset, chosen.method)
+    cut, wrong_cut = filters.parse_cut(address, ranking_view.distribution(shelf, ranking))
+    offered = ranking_view.choices(shelf, dataset, ranking)
+    _choose(slots[1], "Method", "method", methods, chosen.method or methods[0])
+    with slots[2]:
+        _choose_class("Given", "cls", dataset, chosen.cls, offered.given)
+    with slots[3]:
+        _choose_class("Suggested", "suggested", dataset, chosen.suggested, offered.suggested)
+    _choose(slots[4], "Show", "state", tuple(_STATE_NAMES), str(chosen.state), names=_STATE_NAMES)
+    for sentence in (*wrong, *wrong_cut):
+        st.warning(sentence)
+    asked = filters.as_address(dataset, replace(chosen, cut=cut))
+    del asked["dataset"]
+    is_open = chosen.state in (State.UNDECIDED, State.TODO)
+    review_station.draw(dataset, query=urlencode(asked), is_open=is_open)
 
 
 def _choose(
@@ -67,35 +70,46 @@ def _choose(
     label: str,
     name: str,
     options: Sequence[str],
+    chosen: str,
     *,
     names: Mapping[str, str] | None = None,
-) -> str:
-    """Draw a choice whose truth is the address; what the address means wrongly is said."""
+) -> None:
+    """Draw a choice whose truth is the address."""
     key = f"review_{name}"
-    asked = st.query_params.get(name, options[0])
-    if asked not in options:
-        st.warning(f"There is no {plain(f'{name}={asked[:80]}')} here: it is left out.")
-        asked = options[0]
-    st.session_state[key] = asked
+    st.session_state[key] = chosen
     slot.selectbox(
         label,
         options,
         key=key,
         format_func=lambda option: str((names or {}).get(option, option)),
-        on_change=lambda: st.query_params.update({name: st.session_state[key]}),
+        on_change=lambda: _take(name, st.session_state[key]),
     )
-    return asked
 
 
-def _cut() -> str:
-    asked = st.query_params.get("cut", "")
-    try:
-        is_number = not asked or math.isfinite(float(asked))
-    except ValueError:
-        is_number = False
-    if not is_number:
-        st.warning(f"There is no {plain(f'cut={asked[:80]}')}: it takes a number, and is left out.")
-    return asked if is_number else ""
+def _choose_class(
+    label: str, name: str, dataset: Dataset, chosen: str | None, offered: Sequence[str]
+) -> None:
+    """Draw the choice of a class; of very many the most frequent are offered, others are typed."""
+    key = f"review_{name}"
+    has_all = len(offered) == dataset.n_classes
+    st.session_state[key] = chosen
+    st.selectbox(
+        label,
+        offered if chosen is None or chosen in offered else [chosen, *offered],
+        index=None,
+        key=key,
+        placeholder="Any class" if has_all else "Any, or type",
+        accept_new_options=not has_all,
+        on_change=lambda: _take(name, filters.meant_class(dataset, st.session_state[key])),
+    )
+
+
+def _take(name: str, chosen: str | None) -> None:
+    gone = {"cut"} if name == "method" else set[str]()  # a cut is of one method
+    kept = {
+        key: text for key, text in st.query_params.to_dict().items() if key not in gone | {name}
+    }
+    st.query_params.from_dict(kept if chosen is None else {**kept, name: chosen})
 
 
 def _nothing(sentence: str, address: str, step: str) -> None:

@@ -66,21 +66,49 @@ def test_a_choice_goes_into_the_address(page, staged_workspace):
     assert handed(at)["query"] == "method=aum&cls=class+d&state=todo"
 
 
+def test_another_method_drops_the_cut_that_was_another_ones(page, staged_workspace):
+    at = page(staged_workspace, dataset="staged", method="margin", cut="-1.5")
+    at.selectbox(key="review_method").select("aum").run()
+    assert not at.warning
+    assert handed(at)["query"] == "method=aum&state=undecided"
+
+
+def test_of_very_many_classes_a_bounded_list_is_sent_and_others_are_typed(page, stage, tmp_path):
+    names = [f"class {number:04d}" for number in range(400)]
+    with Workspace.open(tmp_path / "many") as workspace:
+        stage(
+            workspace, tmp_path, n_samples=420, n_classes=400, class_names=names, n_epochs=2,
+            methods=("margin",),
+        )  # fmt: skip
+    at = page(tmp_path / "many", dataset="staged")
+    box = at.selectbox(key="review_cls")
+    assert len(box.options) <= 250
+    unseen = next(name for name in names if name not in box.options)
+    at = page(tmp_path / "many", dataset="staged", cls=unseen)
+    assert at.selectbox(key="review_cls").value == unseen
+    assert not at.warning
+    at.switch_page(shell.page_path("sample")).run()
+    other = next(box for box in at.selectbox if box.label == "Another class")
+    assert len(other.options) <= 251
+
+
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "said"),
     [
-        ("method", "lstm"),
-        ("cls", "<script>alert(1)</script>"),
-        ("suggested", "**class z**"),
-        ("state", "everything"),
-        ("cut", "nan"),
-        ("cut", "low"),
+        ("method", "lstm", "is no method"),
+        ("cls", "<script>alert(1)</script>", "every given class"),
+        ("suggested", "**class z**", "every suggested class"),
+        ("state", "everything", "is no state"),
+        ("cut", "nan", "outside the range"),
+        ("cut", "low", "is no cut"),
     ],
 )
-def test_an_address_that_means_nothing_is_told_and_left_out(page, staged_workspace, name, value):
+def test_an_address_that_means_nothing_is_told_and_left_out(
+    page, staged_workspace, name, value, said
+):
     at = page(staged_workspace, dataset="staged", **{name: value})
     (warning,) = at.warning
-    assert f"{name}" in warning.value
+    assert said in warning.value
     assert "**class" not in warning.value
     assert "<script>" not in warning.value
     assert handed(at)["query"] == "method=aum&state=undecided"
