@@ -296,6 +296,9 @@ class Pictures {
       if (!this.held.has(position) && !this.asking.has(position)) at.push(position);
       if (at.length === size) break;
     }
+    // With enough in stock, wait for a whole pack instead of asking for one picture at every key.
+    const last = this.items[this.items.length - 1]?.position;
+    if (isStocked && at.length < size && !at.includes(last)) return;
     if (at.length === 0 || (this.bytes > MOST_BYTES && !this.#forget(at.length))) return;
     this.packs++;
     this.requests++;
