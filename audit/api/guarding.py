@@ -71,9 +71,10 @@ def warning(address: str | None) -> str | None:
     if address and is_loopback(address):
         return None
     return (
-        f"Warning: anyone who reaches {address or 'this machine'} can read images and import paths "
-        "of this machine and decide about labels: there is no log-in. LABELTRACE_DATA_ROOTS limits "
-        f"the folders that may be imported, {ALLOWED_HOSTS} names the hosts it may be called by."
+        f"Warning: anyone who reaches {address or 'this machine'} can read images, import paths "
+        "of this machine, write exports to it and decide about labels: there is no log-in. "
+        "LABELTRACE_DATA_ROOTS limits the folders that may be imported and exported to, "
+        f"{ALLOWED_HOSTS} names the hosts it may be called by."
     )
 
 
