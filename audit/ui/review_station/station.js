@@ -430,6 +430,10 @@ function show(node, isShown) {
 function button(properties, ...children) {
   const node = make("button", { type: "button", ...properties }, ...children);
   node.addEventListener("mousedown", (event) => event.preventDefault());
+  // A held Enter would press it again and again, whatever else listens to keys at the time.
+  node.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === "Enter") event.preventDefault();
+  });
   return node;
 }
 
@@ -1159,11 +1163,7 @@ class Station {
     }
     if (does.name === "escape" && !this.notices.children.length) return;
     const presses = does.name === "accept" || does.name === "zoom";
-    if (presses && ["BUTTON", "A", "SUMMARY"].includes(path[0].tagName)) {
-      // A held Enter would press a button again and again.
-      if (event.repeat && path.includes(this.root)) event.preventDefault();
-      return;
-    }
+    if (presses && ["BUTTON", "A", "SUMMARY"].includes(path[0].tagName)) return;
     event.stopPropagation();
     event.preventDefault();
     if (event.repeat && !mayRepeat(does.name)) return;
