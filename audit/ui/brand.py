@@ -26,7 +26,7 @@ _ICONS = {
 """Address of a page → path of its icon on a ground of 24 × 24."""
 
 # One primary colour cannot both carry white text and be read as text on a dark ground; Streamlit's
-# captions are too faint for small print.
+# captions are too faint for small print, and its links show the focus by a shade that nobody sees.
 _STYLE = """
 [data-testid="stMainBlockContainer"] {
   max-width: 100rem; margin-inline: auto; padding-inline: clamp(1.25rem, 3vw, 3rem);
@@ -44,6 +44,9 @@ _STYLE = """
 [data-testid="stSidebarNavLink"]::before {
   content: ""; flex: none; width: 1.1rem; height: 1.1rem; background: currentColor;
   mask: var(--icon) center / contain no-repeat;
+}
+a[data-testid="stSidebarNavLink"]:focus-visible, a[data-testid="stPageLink-NavLink"]:focus-visible {
+  outline: 2px solid PRIMARY_TEXT; outline-offset: 1px;
 }
 """
 

@@ -96,7 +96,7 @@ history_rows.draw_people(people)
 wanted = sought([one.reviewer for one in people])
 turned = f"history-page-{dataset.id}-{wanted}"
 page = histories.page(shelf, dataset, wanted, int(st.session_state.get(turned) or 1))
-st.caption(f"{page.total:,} decisions, the newest first.")
+st.caption(f"{page.total:,} decision{'s' * (page.total != 1)}, the newest first.")
 if not page.rows:
     st.info("No decision fits these filters: choose others to see more.")
     st.stop()

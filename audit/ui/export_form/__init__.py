@@ -135,7 +135,7 @@ def draw_changes(preview: Preview) -> None:
         hide_index=True,
         height="content" if len(preview.changes) <= 10 else 388,
         key="export-changes",
-        alt="The first samples that an export changes",
+        alt="The first samples whose label changes or that are left out",
     )
     hidden = preview.n_changes - len(preview.changes)
     more = f"And {hidden:,} more. " if hidden else ""
