@@ -20,7 +20,7 @@ def port() -> int:
 
 app = st.App(
     MAIN_SCRIPT,
-    routes=routes(base=st.get_option("server.baseUrlPath")),
+    routes=routes(),
     middleware=guards(bound_to=address),
     lifespan=announcing(bound_to=address, port=port),
     on_script_error=failing.tell,

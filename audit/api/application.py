@@ -10,22 +10,19 @@ from audit.api.answers import in_thread
 from audit.api.guarding import Guard
 
 
-def routes(*, base: str | None = None) -> list[Route]:
-    """Return the routes of the dashboard; all lie under ``/api/``.
+def routes() -> list[Route]:
+    """Return the routes of the dashboard; all lie under ``/api/``, below whatever path it is served.
 
-    Parameters
-    ----------
-    base
-        Path that the pages are served under, if not the root: the browser asks relative to them.
+    The path in front is not asked for: Streamlit's settings are read after its routes are made.
     """
-    root = f"/{base.strip('/')}" if base and base.strip("/") else ""
-    dataset = f"{root}/api/datasets/{{dataset_id}}"
+    root = "/{base:path}api"
+    dataset = f"{root}/datasets/{{dataset_id}}"
     return [
         Route(f"{dataset}/image/{{position}}", in_thread(images.image)),
         Route(f"{dataset}/images", in_thread(images.images)),
         Route(f"{dataset}/sheet", in_thread(sheets.sheet)),
         Route(f"{dataset}/queue", in_thread(queue.queue)),
-        Route(f"{root}/api/jobs/{{job_id}}/log", in_thread(logs.log)),
+        Route(f"{root}/jobs/{{job_id}}/log", in_thread(logs.log)),
     ]
 
 

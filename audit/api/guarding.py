@@ -162,7 +162,7 @@ def objection(scope: Scope, bound_to: str | None) -> str | None:
             "The dashboard does not answer to this host name. "
             f"Name it in {ALLOWED_HOSTS} if it is yours."
         )
-    is_route = "/api/" in str(scope["path"])  # the dashboard may be served under a path
+    is_route = "api/" in str(scope["path"])  # the dashboard may be served under a path
     changes = scope["type"] == "websocket" or scope["method"] not in _HARMLESS
     if changes or is_route:
         for origin in headers.getlist("origin"):
