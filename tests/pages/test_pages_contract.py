@@ -81,7 +81,10 @@ def log(server, name):
     """Return who decided what, in the order in which it was stored."""
     with Workspace.open(server.workspace) as workspace:
         found = decisions.log(workspace, datasets.find(workspace, name).id)
-    return [(each.sample_key, str(each.verdict)) for each in found]
+    return [
+        (each.sample_key, str(each.verdict) if isinstance(each, Decision) else "undo")
+        for each in found
+    ]
 
 
 def test_one_widget_answers_to_each_label_as_a_part_of_a_name_too(house, tab, visit, tmp_path):
