@@ -113,7 +113,8 @@ def main() -> None:
 
 
 def measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    n_images = max(args.presses, args.flood) + 100
+    # The flood finds what the presses before it have left undecided.
+    n_images = args.presses + args.flood + 100
     small, large = folder / "small", folder / "large"
     draw(small, n_images, 32)
     if args.images:

@@ -82,7 +82,7 @@ def workshop(stage, staged_workspace, tmp_path_factory):
     folder = tmp_path_factory.mktemp("station")
     path = shutil.copytree(staged_workspace, folder / "workspace")
     with Workspace.open(path) as workspace:
-        for name in ("verdicts", "held", "unpainted", "fields", "undo", "dead"):
+        for name in ("verdicts", "held", "unpainted", "alone", "undo", "dead"):
             stage(workspace, folder, name=name, n_samples=40, n_epochs=4, methods=("margin",))
         stage(workspace, folder, name="few", n_samples=24, n_epochs=4, methods=("margin",))
         many = [f"class {number}" for number in range(40)]
@@ -136,7 +136,7 @@ def test_every_key_records_its_verdict_on_the_image_that_was_painted(desk):
 
 
 def test_a_held_key_decides_once_and_a_held_arrow_goes_on(desk):
-    here = desk("held").open()
+    here = desk("alone").open()
     first = here.key
     here.tab.keyboard.down("k")
     here.wait(f"s => s.querySelector('[data-testid=review-image]').dataset.sampleKey !== {first!r}")
