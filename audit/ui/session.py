@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from audit.errors import AuditError
+from audit.errors import AuditError, NotFoundError
 from audit.records.dataset import Dataset
 from audit.store import datasets as dataset_rows
 from audit.workbench import places, serving, watching
@@ -73,6 +73,11 @@ def choose_dataset(*, on_change: Callable[[], None] | None = None) -> Dataset | 
     -------
     Dataset or None
         ``None`` in a workspace without datasets; the caller says what to do then.
+
+    Raises
+    ------
+    NotFoundError
+        If the address names none that is there; the choice stands above the sentence.
     """
     names = [summary.name for summary in dataset_rows.all(shelf().workspace)]
     if not names:
@@ -83,7 +88,16 @@ def choose_dataset(*, on_change: Callable[[], None] | None = None) -> Dataset | 
         held = st.session_state.get("dataset-held")
         name = held if held in names else names[0]
     else:
-        name = asked if asked in names else shelf().dataset(asked).name
+        try:
+            name = asked if asked in names else shelf().dataset(asked).name
+        except NotFoundError:
+            # Another one is not chosen for people: the next key they press may be a decision.
+            st.session_state["dataset"] = None
+            st.selectbox(
+                "Dataset", names, key="dataset", index=None, placeholder="Choose a dataset",
+                on_change=_write_address, args=(on_change,),
+            )  # fmt: skip
+            raise
     # Not bound to the address: Streamlit refuses to write a bound key, in `st.switch_page` too.
     st.session_state["dataset"] = name
     if asked != name:

@@ -171,6 +171,16 @@ def test_a_dataset_that_goes_while_its_review_is_open_is_told_in_a_sentence(hous
     tab.keyboard.press("k")
     tab.get_by_text("There is no dataset 'going'").wait_for()
     assert tab.get_by_test_id("stException").count() == 0
+    assert tab.get_by_label("Dataset").is_visible(), "another one can be chosen"
+    # What was decided about it can be forgotten, it would wait for ever.
+    visit(tab, f"{house.url}/review?dataset={HOSTILE[0]}&method=margin")
+    unsent = tab.get_by_test_id("review-unsent")
+    forget = tab.get_by_role("button", name="Forget what belongs to no dataset here")
+    forget.wait_for()
+    assert unsent.inner_text() == "1"
+    forget.click()
+    assert unsent.inner_text() == "0"
+    assert not forget.is_visible()
 
 
 @pytest.mark.parametrize("page", ["Ranking", "Sample"])

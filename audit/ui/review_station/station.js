@@ -1035,8 +1035,11 @@ class Station {
     } else if (waits && this.trouble) sentence = this.trouble;
     else if (waits) sentence = "Offline: decisions are kept here and sent later.";
     else if (strange > 0) {
-      sentence = `${strange} of them belong to another workspace and are kept in this browser.`;
+      sentence = strange === 1
+        ? "1 of them belongs to a dataset that is not in this workspace and is kept in this browser."
+        : `${strange} of them belong to datasets that are not in this workspace and are kept in this browser.`;
     }
+    show(this.forget, strange > 0 && !waits);
     say(this.offline, sentence);
     show(this.offline, sentence !== "");
     this.unsentBox.classList.toggle("waits", waits);
@@ -1145,6 +1148,15 @@ class Station {
     this.toExport.href = `${address("export")}?${new URLSearchParams({ dataset: name })}`;
     this.toRanking.href = `${address("ranking")}?${new URLSearchParams({ dataset: name })}`;
     this.#progress();
+  }
+
+  // Decisions about a dataset that was deleted would wait for ever.
+  #forget() {
+    const known = new Set(this.data.datasets);
+    for (const entry of this.outbox.pending(Infinity, ({ dataset }) => !known.has(dataset))) {
+      this.outbox.drop(entry);
+    }
+    this.#status();
   }
 
   // --------------------------------------------------------------------------------------- keys
@@ -1348,6 +1360,8 @@ class Station {
         cap("?"), make("span", { text: "Keys" })));
 
     say("offline", "p", { class: "offline", role: "status" });
+    this.forget = button({ class: "step", text: "Forget what belongs to no dataset here", onclick: () => this.#forget() });
+    this.forget.hidden = true;
     say("notices", "ul", { class: "notices", "aria-live": "polite", "aria-label": "Messages" });
     this.offline.hidden = true;
 
@@ -1471,7 +1485,7 @@ class Station {
       if (event.key === "?" && !event.repeat) this.sheet.close();
     });
 
-    const root = make("div", { class: "station" }, top, this.offline, this.notices, this.body, this.empty, foot,
+    const root = make("div", { class: "station" }, top, this.offline, this.forget, this.notices, this.body, this.empty, foot,
       this.sheet);
     root.classList.toggle("keyless", !this.usesKeys);
     root.addEventListener("focusin", (event) => {
