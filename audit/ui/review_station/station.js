@@ -648,6 +648,7 @@ class Station {
     const entry = this.outbox.add({ ...act, dataset: dataset.id, reviewer, at: new Date().toISOString() });
     this.log.push(entry);
     this.#lay(entry);
+    this.#status(); // at once: nobody may read that all is saved while this is not
     return entry;
   }
 
