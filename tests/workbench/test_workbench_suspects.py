@@ -304,7 +304,7 @@ def test_scores_of_an_older_formula_and_newer_runs_are_remarked(workspace, shelf
 def test_of_very_many_classes_the_most_frequent_ones_are_offered_and_any_can_be_typed():
     names = tuple(f"Species {n}" for n in range(1_000))
     labels = np.repeat(np.array([7, 999, 3], dtype=np.int32), [2, 5, 1])
-    dataset = SimpleNamespace(class_names=names, given_labels=labels)
+    dataset = SimpleNamespace(id="many", class_names=names, given_labels=labels)
     ranking = ranking_of([0.0] * 8, suggested=[4] * 8)
     offered = ranking_view.choices(keeping_nothing(), dataset, ranking)
     assert offered.given == ("Species 999", "Species 7", "Species 3")
