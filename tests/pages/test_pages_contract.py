@@ -200,6 +200,8 @@ def test_back_leads_out_of_a_page_that_completes_its_own_address(house, tab, vis
 
 def test_the_focus_is_seen_on_every_link_of_the_sidebar(house, tab, visit):
     visit(tab, f"{house.url}/history?dataset=staged")
+    # The house's style comes with the script's answer, after the first paint.
+    tab.locator("[data-testid=stEvent] style").first.wait_for(state="attached")
     links = tab.get_by_test_id("stSidebarNavLink")
     tab.keyboard.press("Tab")
     while not links.first.evaluate("link => link === document.activeElement"):
