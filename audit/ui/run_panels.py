@@ -10,7 +10,7 @@ import streamlit as st
 
 from audit.errors import AuditError
 from audit.records.job import Job, JobState
-from audit.ui import palette, run_plots, run_rows, shell
+from audit.ui import figures, palette, run_plots, run_rows, shell
 from audit.ui.texts import plain
 from audit.workbench import datasets, estimating, launching, vitals, watching
 from audit.workbench.shelf import Shelf
@@ -178,9 +178,9 @@ def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
             f"{config.threads} {'thread' if config.threads == 1 else 'threads'}",
         ]
         if taken.memory_bytes is not None:
-            parts.append(f"{size_in_words(taken.memory_bytes)} of memory")
+            parts.append(f"{figures.size_in_words(taken.memory_bytes)} of memory")
         if taken.accelerator_bytes is not None:
-            parts.append(f"{size_in_words(taken.accelerator_bytes)} on the accelerator")
+            parts.append(f"{figures.size_in_words(taken.accelerator_bytes)} on the accelerator")
         st.caption(plain(" · ".join(parts)))
 
 
@@ -271,7 +271,7 @@ def _chosen(shelf: Shelf, found: Survey, fact: watching.Facts) -> None:
 
 def _delete(shelf: Shelf, fact: watching.Facts) -> None:
     what = datasets.removal(shelf.workspace, fact.run.id)
-    size = size_in_words(what.n_bytes)
+    size = figures.size_in_words(what.n_bytes)
     with st.popover("Delete run…", icon=":material/delete:", width="stretch"):
         partner = "" if fact.run.config.probe_group is None else " Its other half stays."
         st.markdown(
@@ -285,17 +285,3 @@ def _delete(shelf: Shelf, fact: watching.Facts) -> None:
             on_click=_act,
             args=(datasets.remove, shelf.workspace, what),
         )
-
-
-def size_in_words(n_bytes: int) -> str:
-    """Return bytes as people say them.
-
-    Examples
-    --------
-    >>> size_in_words(1_500_000), size_in_words(900)
-    ('1.5 MB', '1 kB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.1f} {unit}"
-    return f"{max(1, round(n_bytes / 1e3))} kB"

@@ -1,8 +1,8 @@
 """Suspects: which samples a filter means, in which order, and how many there are of each kind.
 
-The order is by suspicion, most suspicious first, ties in dataset order; samples without a score come
-last. Everything is a handful of array operations, so that a filter answers in milliseconds at 50,000
-samples.
+The order is by the method's own quantity, which tells apart what suspicion rounds together: most
+suspicious first, ties in dataset order; samples without a score come last. Everything is a handful of
+array operations, so that a filter answers in milliseconds at 50,000 samples.
 """
 
 from dataclasses import dataclass
