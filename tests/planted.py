@@ -33,17 +33,23 @@ def make(
     noise_rate=0.15,
     seed=0,
     n_threshold_parts=0,
+    corrupted_fraction=0.0,
+    planted_fraction=0.0,
     n_untrained=0,
     shift=0.0,
     memorisation=1.5,
     table_size=None,
 ) -> Planted:
-    """Return one plain run, or the parts of a threshold probe group.
+    """Return one plain run, the parts of a threshold probe group, or another probe's runs.
 
     Parameters
     ----------
     n_threshold_parts
         0 for a plain run; otherwise that many runs with disjoint threshold rows, N / (K + 1) each.
+    corrupted_fraction
+        Above 0: one run with so many corrupted copies per sample on top.
+    planted_fraction
+        Above 0: a plain run, and one in which so many samples of either kind have a planted label.
     n_untrained
         Samples at the end of the dataset that are in no run.
     shift
@@ -62,23 +68,44 @@ def make(
     n_threshold = n_trained // (n_classes + 1)
 
     runs = []
-    for part in range(max(n_threshold_parts, 1)):
+    for part in range(2 if planted_fraction else max(n_threshold_parts, 1)):
         sample = np.arange(n_trained, dtype=np.int64)
         assigned = planted.labels[:n_trained].copy()
         role = np.full(n_trained, Role.GIVEN, dtype=np.int8)
         n_outputs = n_classes
+        probe = {}
+        if corrupted_fraction:
+            probe = {"probe": Probe.CORRUPTED}
+            copied = rng.choice(n_trained, int(corrupted_fraction * n_trained), replace=False)
+            wrong = (assigned[copied] + rng.integers(1, n_classes, len(copied))) % n_classes
+            sample = np.concatenate([sample, copied])
+            assigned = np.concatenate([assigned, wrong]).astype(np.int32)
+            role = np.concatenate([role, np.full(len(copied), Role.CORRUPTED, dtype=np.int8)])
+        if planted_fraction and part == 1:
+            probe = {"probe": Probe.PLANTED, "base_run": runs[0].run_id}
+            n_kind = int(planted_fraction * n_trained)
+            uniform, confused = order[:n_kind], order[n_kind : 2 * n_kind]
+            assigned[uniform] = (assigned[uniform] + rng.integers(1, n_classes, n_kind)) % n_classes
+            means = runs[0].mean_probabilities.values[confused].copy()
+            means[np.arange(n_kind), assigned[confused]] = 0
+            draws = np.cumsum(means, axis=1) / means.sum(axis=1, keepdims=True)
+            assigned[confused] = (draws < rng.random((n_kind, 1))).sum(axis=1)
+            role[uniform], role[confused] = Role.PLANTED_UNIFORM, Role.PLANTED_CONFUSED
         if n_threshold_parts:
             chosen = order[part * n_threshold : (part + 1) * n_threshold]
             assigned[chosen], role[chosen] = n_classes, Role.THRESHOLD
             n_outputs += 1
-        looks = rng.normal(0, 1.0, (n_trained, n_outputs))
-        recorded, total = [], np.zeros((n_trained, n_outputs))
+        n_rows = len(sample)
+        row = np.arange(n_rows)
+        looks = rng.normal(0, 1.0, (n_rows, n_outputs))
+        looks[n_trained:] = looks[sample[n_trained:]]  # a copy looks like its original
+        recorded, total = [], np.zeros((n_rows, n_outputs))
         for epoch in range(n_epochs):
             progress = (epoch + 1) / n_epochs
-            logits = looks + rng.normal(0, 1.5, (n_trained, n_outputs))
-            logits[sample, true_labels[:n_trained]] += 4 * np.sqrt(progress) * easiness[:n_trained]
-            logits[sample, assigned] += memorisation * progress**2
-            logits += shift * (np.arange(n_trained)[:, None] + epoch)
+            logits = looks + rng.normal(0, 1.5, (n_rows, n_outputs))
+            logits[row, true_labels[sample]] += 4 * np.sqrt(progress) * easiness[sample]
+            logits[row, assigned] += memorisation * progress**2
+            logits += shift * (row[:, None] + epoch)
             recorded.append(signals.of_epoch(logits, assigned))
             total += signals.probabilities(logits)
         runs.append(
@@ -91,7 +118,9 @@ def make(
                 role=role,
                 signals={name: np.stack([e[name] for e in recorded]) for name in recorded[0]},
                 mean_probabilities=table(total[:, :n_classes] / n_epochs, table_size),
-                config=config(n_epochs, seed=seed, part=part if n_threshold_parts else None),
+                config=replace(
+                    config(n_epochs, seed=seed, part=part if n_threshold_parts else None), **probe
+                ),
             )
         )
     return Planted(

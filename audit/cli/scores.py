@@ -1,6 +1,6 @@
 """Commands about scores: score, audit, evaluate, methods."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -37,7 +37,7 @@ from audit.cli.runs import (
 from audit.cli.session import JsonOption, Session, printable
 from audit.errors import InputError
 from audit.records.dataset import Dataset
-from audit.records.run import Run
+from audit.records.run import Probe, Run, RunConfig
 from audit.records.scores import Scores
 from audit.store import datasets as dataset_rows
 from audit.store import runs as run_rows
@@ -46,7 +46,9 @@ from audit.workbench import datasets as dataset_verbs
 from audit.workbench import evaluating, exporting, scoring, settling
 from audit.workbench import runs as run_verbs
 from audit.workbench.datasets import SourceOptions
+from audit.workbench.scoring import Budget
 from audit.workbench.settling import Wishes
+from audit.workbench.watching import LOOKS_FOR
 
 MethodOption = Annotated[
     list[str],
@@ -61,6 +63,22 @@ class Axes(StrEnum):
     NEK = "nek"
 
 
+BudgetOption = Annotated[
+    Budget,
+    typer.Option(
+        "--budget",
+        help="full: each method gets the runs that it was made for. quick: all methods share one run "
+        "with corrupted copies; docs/methods.md says what that costs.",
+    ),
+]
+ParamOption = Annotated[
+    list[str],
+    typer.Option(
+        "--param",
+        metavar="METHOD.NAME=VALUE",
+        help="A setting of a method instead of its default, as `labeltrace methods --json` lists them.",
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
@@ -84,11 +102,13 @@ def score(
             "--axes", help="Order of a recorded array's axes: epochs e, samples n, classes k."
         ),
     ] = None,
+    param: ParamOption = [],  # noqa: B006  typer copies it
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score recorded runs with one or more methods."""
     methods = scoring.parse_methods(method)
+    params = scoring.parse_params(param, methods)
     if out is not None:
         exporting.check_scores_path(out, force=force)
     recorded = _recorded_file(session, targets)
@@ -98,14 +118,20 @@ def score(
         with session.workspace() as workspace:
             exporting.check_scores_path(out, force=force, workspace=workspace)
             job = scoring.start_file(
-                workspace, recorded, methods, axes=axes and str(axes), out=out, force=force
+                workspace,
+                recorded,
+                methods,
+                params=params,
+                axes=axes and str(axes),
+                out=out,
+                force=force,
             )
             (ended,) = follow(session, workspace, [("scoring", job)])
         answers = (ended.result or {})["scores"]
         _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)
         return
     with session.workspace() as workspace:
-        wanted = scoring.requests(workspace, targets, methods)
+        wanted = scoring.requests(workspace, targets, methods, params=params)
         dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
         if out is not None:
             exporting.check_scores_path(out, force=force, dataset=dataset, workspace=workspace)
@@ -143,6 +169,8 @@ def audit(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     splits: SplitsOption = "train",
+    budget: BudgetOption = Budget.FULL,
+    param: ParamOption = [],  # noqa: B006  typer copies it
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -151,6 +179,7 @@ def audit(
     What an earlier audit of the same data with the same settings has finished is used again.
     """
     methods = scoring.parse_methods(method)
+    params = scoring.parse_params(param, methods)
     exporting.check_scores_path(out, force=force)
     options = SourceOptions(
         labels=labels,
@@ -179,8 +208,8 @@ def audit(
     with session.workspace() as workspace:
         dataset, _ = dataset_verbs.add(workspace, planned, name)
         exporting.check_scores_path(out, force=force, dataset=dataset, workspace=workspace)
-        runs = _train_what_is_needed(session, workspace, dataset, methods, wishes)
-        wanted = scoring.requests(workspace, [run.id for run in runs], methods)
+        runs = _train_what_is_needed(session, workspace, dataset, methods, wishes, budget)
+        wanted = scoring.requests(workspace, [run.id for run in runs], methods, params=params)
         scores = _score(session, workspace, wanted)
         dataset = dataset_rows.find(workspace, dataset.id)  # with what the runs found out
         exporting.write_scores(dataset, scores, out, force=force)
@@ -249,11 +278,16 @@ def _train_what_is_needed(
     dataset: Dataset,
     methods: tuple[str, ...],
     wishes: Wishes,
+    budget: Budget,
 ) -> list[Run]:
     """Return sealed runs for every kind of probe that the methods need; train those that are missing."""
     runs: list[Run] = []
-    for probe in scoring.needed_probes(methods):
-        configs = settling.settle(dataset, replace(wishes, probe=probe))
+    needed = {
+        probe: settling.settle(dataset, replace(wishes, probe=probe))
+        for probe in scoring.needed_probes(methods, budget)
+    }
+    session.say(_trainings_in_words(needed))
+    for configs in needed.values():
         sealed = run_verbs.find_sealed(workspace, dataset, configs)
         if sealed is not None:
             session.say(f"Using {', '.join(printable(run.name) for run in sealed)} again.")
@@ -265,6 +299,16 @@ def _train_what_is_needed(
         follow(session, workspace, titled(started))
         runs += [run_rows.find(workspace, run.id) for run, _ in started]
     return runs
+
+
+def _trainings_in_words(needed: Mapping[Probe, Sequence[RunConfig]]) -> str:
+    """Return how many trainings of which kind the methods take, in a sentence."""
+    n_runs = sum(len(configs) for configs in needed.values())
+    kinds = [
+        f"{len(configs)} × {configs[0].epochs} epochs ({LOOKS_FOR[probe]})"
+        for probe, configs in needed.items()
+    ]
+    return f"{n_runs} {'training' if n_runs == 1 else 'trainings'} needed: {', '.join(kinds)}."
 
 
 def _score(

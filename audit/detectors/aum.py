@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.detectors import aum_health, catalog, evidence
-from audit.detectors.protocol import Needs
+from audit.detectors.protocol import Needs, Responder
 from audit.errors import UnreliableError
 from audit.numerics import ranking
 from audit.records.dynamics import Role, TrainingDynamics
@@ -69,8 +69,9 @@ class Aum:
         ----------
         runs
             The parts of one threshold probe group, in any order. With one part alone the samples
-            that it planted are not scored. Runs recorded elsewhere may lack threshold rows: they are
-            ranked and get no cut.
+            that it planted are not scored. One run with corrupted copies is taken too: the copies
+            stand for threshold rows, and a message says what that means. Runs recorded elsewhere
+            may lack threshold rows: they are ranked and get no cut.
         report
             Told after each run.
 
@@ -107,7 +108,7 @@ class Aum:
             area = ranking.mean_over_epochs(
                 margins, skip_first=self.skip_first, end=self.max_epochs
             )
-            rows, planted = run.rows(Role.GIVEN), run.rows(Role.THRESHOLD)
+            rows, planted = run.rows(Role.GIVEN), planted_rows(run)
             samples = run.sample[rows]
             alpha = float(np.percentile(area[planted], self.percentile))
             is_flagged = area[rows] <= alpha
@@ -118,6 +119,7 @@ class Aum:
             healths.append(
                 aum_health.measure(
                     run,
+                    planted=planted,
                     margins=margins[: self.max_epochs],
                     area=area,
                     alpha=alpha,
@@ -153,10 +155,29 @@ class Aum:
             details=details,
             messages=(
                 *_coverage(runs, given),
+                *(_ON_COPIES.format(run=run.run_id) for run in runs if not _has_threshold(run)),
                 *(sentence for health in healths for sentence in aum_health.sentences(health)),
                 *aum_health.overall(flagged_fraction),
             ),
         )
+
+    def responder(self, runs: Sequence[TrainingDynamics], sample: int) -> Responder:
+        """Return how a sample's suspicion depends on its margins in the first run that scores it.
+
+        Parameters, Raises
+            As `Detector.responder`.
+        """
+        run, row = evidence.row_of(evidence.ordered(runs), sample, method="aum")
+        start = self.skip_first if run.n_epochs > 1 else 0
+        evidence.signal(run, "margin", method="aum", start=start, end=self.max_epochs)
+
+        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+            area = ranking.mean_over_epochs(
+                values[:, :, 0].T, skip_first=start, end=self.max_epochs
+            )
+            return ranking.suspicion(area)
+
+        return Responder(run=run, row=row, signals=("margin",), answer=answer)
 
     def _rank_only(self, runs: tuple[TrainingDynamics, ...]) -> Scores:
         """Return AUM without a cut, for dynamics recorded elsewhere without threshold rows.
@@ -186,13 +207,33 @@ class Aum:
         )
 
 
+_ON_COPIES = (
+    "Run {run} has no threshold rows: its cut rests on corrupted copies, whose wrong labels are those "
+    "of real classes and are learnt more easily. Two runs with the threshold probe give AUM's own cut."
+)
+
+
+def planted_rows(run: TrainingDynamics) -> NDArray[np.int64]:
+    """Return the rows that are wrong by construction: threshold rows, or else corrupted copies, (M,)."""
+    return run.rows(Role.THRESHOLD if _has_threshold(run) else Role.CORRUPTED)
+
+
+def _has_threshold(run: TrainingDynamics) -> bool:
+    return bool((run.role == Role.THRESHOLD).any())
+
+
 def _check_group(runs: tuple[TrainingDynamics, ...]) -> None:
     for run in runs:
-        if not len(run.rows(Role.THRESHOLD)):
+        if not len(planted_rows(run)):
             raise UnreliableError(
                 f"aum needs threshold rows and run {run.run_id} has none; train with the threshold "
                 "probe, or use the method margin for this run."
             )
+    if len(runs) > 1 and not all(_has_threshold(run) for run in runs):
+        raise UnreliableError(
+            f"Runs {', '.join(run.run_id for run in runs)} are not all parts of one threshold probe; "
+            "score a run with corrupted copies alone."
+        )
     groups = {run.config.probe_group if run.config else None for run in runs}
     if len(groups) > 1:
         raise UnreliableError(

@@ -90,6 +90,7 @@ class Health:
 def measure(
     run: TrainingDynamics,
     *,
+    planted: NDArray[np.int64],
     margins: NDArray[np.floating[Any]],
     area: NDArray[np.float64],
     alpha: float,
@@ -100,7 +101,9 @@ def measure(
     Parameters
     ----------
     run
-        The run, at least one threshold row.
+        The run.
+    planted
+        Its threshold rows, or what stands for them, (M,) int64, at least one.
     margins
         The epochs that were used, and skipped ones before them, (T, R) floating, logits.
     area
@@ -110,7 +113,7 @@ def measure(
     flagged_fraction
         Flagged ÷ scored in this run, in [0, 1].
     """
-    given, planted = run.rows(Role.GIVEN), run.rows(Role.THRESHOLD)
+    given = run.rows(Role.GIVEN)
     accuracy = np.array([(epoch[planted] > 0).mean() for epoch in margins], dtype=np.float64)
     return Health(
         run_id=run.run_id,

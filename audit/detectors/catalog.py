@@ -1,6 +1,6 @@
 """What detectors there are: a table for forms, help and documentation, free of torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.detectors.parameters import Parameter, ParameterKind
 from audit.detectors.protocol import Needs
@@ -66,6 +66,9 @@ _SKIP_FIRST = Parameter(
     help="Epochs left out at the start, where the random initialisation decides.",
 )
 
+_ORDINARY = Needs(probe=Probe.NONE, n_runs=1, signals=("margin",), also=(Probe.CORRUPTED,))
+"""One run of any kind in which most samples keep their label."""
+
 _HARD_SAMPLES = "Rare or hard samples with right labels rank among the suspects."
 _SYSTEMATIC = (
     "Wrong labels that always go from one class to the same other one are learnt like right ones "
@@ -89,7 +92,7 @@ CATALOG: tuple[Entry, ...] = (
         low_is_suspect=True,
         has_cut=True,
         is_main=True,
-        needs=Needs(probe=Probe.THRESHOLD, n_runs=2, signals=("margin",)),
+        needs=Needs(probe=Probe.THRESHOLD, n_runs=2, signals=("margin",), also=(Probe.CORRUPTED,)),
         parameters=(
             _SKIP_FIRST,
             Parameter(
@@ -143,7 +146,7 @@ CATALOG: tuple[Entry, ...] = (
         low_is_suspect=True,
         has_cut=False,
         is_main=True,
-        needs=Needs(probe=Probe.NONE, n_runs=1, signals=("margin",)),
+        needs=_ORDINARY,
         parameters=(_SKIP_FIRST,),
         known_failures=(
             "It ranks and does not say how many labels are wrong.",
@@ -164,7 +167,7 @@ CATALOG: tuple[Entry, ...] = (
         low_is_suspect=True,
         has_cut=False,
         is_main=False,
-        needs=Needs(probe=Probe.NONE, n_runs=1, signals=("margin",)),
+        needs=_ORDINARY,
         known_failures=(
             "A training long enough to memorise wrong labels makes it worse than the full average.",
             _SYSTEMATIC,
@@ -184,7 +187,7 @@ CATALOG: tuple[Entry, ...] = (
         low_is_suspect=True,
         has_cut=False,
         is_main=False,
-        needs=Needs(probe=Probe.NONE, n_runs=1, signals=("margin",)),
+        needs=_ORDINARY,
         known_failures=(
             "Samples that are always far on one side come close to tying.",
             _HARD_SAMPLES,
@@ -204,7 +207,7 @@ CATALOG: tuple[Entry, ...] = (
         low_is_suspect=True,
         has_cut=False,
         is_main=False,
-        needs=Needs(probe=Probe.NONE, n_runs=1, mean_probabilities=True),
+        needs=replace(_ORDINARY, signals=(), mean_probabilities=True),
         known_failures=(
             "The first epoch counts like every other one, since only averages are recorded.",
             _SYSTEMATIC,

@@ -5,6 +5,7 @@ Several runs of one dataset, for example with different seeds, are averaged.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from audit.detectors import evidence
 from audit.detectors.catalog import Entry
 from audit.detectors.parameters import ParameterValue
-from audit.detectors.protocol import Needs
+from audit.detectors.protocol import Needs, Responder
 from audit.errors import UnreliableError
 from audit.numerics import ranking
+from audit.numerics.arrays import Floats
 from audit.records.dynamics import Role, TrainingDynamics
 from audit.records.progress import Report
 from audit.records.scores import DetectorSpec, Scores
@@ -22,7 +24,7 @@ from audit.records.scores import DetectorSpec, Scores
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """A detector that is one formula; `catalog` describes each, `_STATISTICS` computes it.
+    """A detector that is one formula; `catalog` describes each.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ class Direct:
         for number, run in enumerate(runs):
             report(number / len(runs), f"{self.entry.title}, run {number + 1} of {len(runs)}")
             rows = run.rows(Role.GIVEN)
-            values = _STATISTICS[self.entry.name](run, self.params)
+            values = _of_run(run, self.entry.name, self.params)
             parts.append((run.sample[rows], values[rows]))
         quantity = evidence.mean_over_runs(len(given), parts)
         report(1.0, f"{self.entry.title}, done")
@@ -98,25 +100,50 @@ class Direct:
             ),
         )
 
+    def responder(self, runs: Sequence[TrainingDynamics], sample: int) -> Responder:
+        """Return how a sample's suspicion depends on its epochs in the first run that trained it.
 
-def _margin(run: TrainingDynamics, params: Mapping[str, ParameterValue]) -> NDArray[np.float64]:
-    skip_first = params["skip_first"]
+        `log_ratio` averages the best other class of each epoch here, because only means over all epochs
+        were recorded of the other classes.
+
+        Parameters, Raises
+            As `Detector.responder`.
+        """
+        name, params = self.entry.name, self.params
+        run, row = evidence.row_of(evidence.ordered(runs), sample, method=name)
+        signals = _RATIO_SIGNALS if name == "log_ratio" else ("margin",)
+        for signal in signals:
+            evidence.signal(run, signal, method=name)
+
+        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+            if name == "log_ratio":
+                return ranking.suspicion(_log_ratio_of_epochs(values))
+            return ranking.suspicion(_OF_MARGINS[name](values[:, :, 0].T, params))
+
+        return Responder(run=run, row=row, signals=signals, answer=answer)
+
+
+def _margin(margins: Floats, params: Mapping[str, ParameterValue]) -> NDArray[np.float64]:
+    return ranking.mean_over_epochs(margins, skip_first=_skip_first(params))
+
+
+def _skip_first(params: Mapping[str, ParameterValue]) -> int:
+    skip_first = params.get("skip_first", 0)
     assert isinstance(skip_first, int)
-    margins = evidence.signal(run, "margin", method="margin", start=skip_first)
-    return ranking.mean_over_epochs(margins, skip_first=skip_first)
+    return skip_first
 
 
-def _late_margin(
-    run: TrainingDynamics, params: Mapping[str, ParameterValue]
+def _of_run(
+    run: TrainingDynamics, name: str, params: Mapping[str, ParameterValue]
 ) -> NDArray[np.float64]:
-    return ranking.late_mean(evidence.signal(run, "margin", method="late_margin"))
+    """Return the statistic of every row of a run, (R,)."""
+    if name == "log_ratio":
+        return _log_ratio(run)
+    margins = evidence.signal(run, "margin", method=name, start=_skip_first(params))
+    return _OF_MARGINS[name](margins, params)
 
 
-def _tanh_epoch(run: TrainingDynamics, params: Mapping[str, ParameterValue]) -> NDArray[np.float64]:
-    return ranking.tanh_epoch(evidence.signal(run, "margin", method="tanh_epoch"))
-
-
-def _log_ratio(run: TrainingDynamics, params: Mapping[str, ParameterValue]) -> NDArray[np.float64]:
+def _log_ratio(run: TrainingDynamics) -> NDArray[np.float64]:
     table = run.mean_probabilities
     if table is None:
         raise UnreliableError(
@@ -141,11 +168,22 @@ def _log_ratio(run: TrainingDynamics, params: Mapping[str, ParameterValue]) -> N
     return ratio
 
 
-_STATISTICS: Mapping[
-    str, Callable[[TrainingDynamics, Mapping[str, ParameterValue]], NDArray[np.float64]]
-] = {
+_OF_MARGINS: Mapping[str, Callable[[Floats, Mapping[str, ParameterValue]], NDArray[np.float64]]] = {
     "margin": _margin,
-    "late_margin": _late_margin,
-    "tanh_epoch": _tanh_epoch,
-    "log_ratio": _log_ratio,
+    "late_margin": lambda margins, params: ranking.late_mean(margins),
+    "tanh_epoch": lambda margins, params: ranking.tanh_epoch(margins),
 }
+"""Margins (T, R) and checked parameters → the statistic of every row, (R,)."""
+
+_RATIO_SIGNALS = ("given_probability", "given_logit", "best_other_logit")
+
+
+def _log_ratio_of_epochs(values: Floats) -> NDArray[np.float64]:
+    """Return `log_ratio` of sequences (M, T, 3) of `_RATIO_SIGNALS`, (M,).
+
+    The best other class of each epoch stands for the best one on average, which only the table of mean
+    probabilities knows: where the network's favourite changes, the result is a little more suspicious.
+    """
+    given = values[:, :, 0].astype(np.float64)
+    other = given * np.exp(values[:, :, 2].astype(np.float64) - values[:, :, 1])
+    return ranking.log_ratio(given.mean(axis=1), other.mean(axis=1))

@@ -189,6 +189,26 @@ def suggested_labels(
     return result
 
 
+def row_of(
+    runs: Sequence[TrainingDynamics], sample: int, *, method: str
+) -> tuple[TrainingDynamics, int]:
+    """Return the first run that trained a sample under its given label, and its row there.
+
+    Raises
+    ------
+    UnreliableError
+        If no run did.
+    """
+    for run in runs:
+        rows = np.flatnonzero((run.sample == sample) & (run.role == Role.GIVEN))
+        if len(rows):
+            return run, int(rows[0])
+    raise UnreliableError(
+        f"No run of {', '.join(run.run_id for run in runs)} trained sample {sample} under its given "
+        f"label, so that {method} has nothing to say about it."
+    )
+
+
 def count_planted_only(runs: Sequence[TrainingDynamics], given: NDArray[np.int32]) -> int:
     """Return how many samples were trained on in these runs, but never under their given label."""
     planted = np.unique(np.concatenate([run.sample[run.rows(Role.THRESHOLD)] for run in runs]))

@@ -12,11 +12,12 @@ ParameterValue = int | float | str | None
 
 
 class ParameterKind(StrEnum):
-    """What a value must be: a whole number, any finite number, or one of a few words."""
+    """What a value must be: a whole number, any finite number, one of a few words, or a line of text."""
 
     WHOLE = "whole"
     NUMBER = "number"
     CHOICE = "choice"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,10 @@ class Parameter:
             raise InputError(
                 f"{self.name} must be one of {', '.join(self.choices)}; got {value!r}."
             )
+        if self.kind is ParameterKind.TEXT:
+            if isinstance(value, str) and value and value.isprintable():
+                return str(value)
+            raise InputError(f"{self.name} must be a line of text, got {value!r}.")
         # A bool is an int to Python, but nobody means an epoch count by True.
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{self.name} must be a number, got {value!r}.")

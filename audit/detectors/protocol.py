@@ -1,8 +1,11 @@
 """The one verb of a detector, and what it needs to be asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audit.records.dynamics import TrainingDynamics
 from audit.records.progress import Report
@@ -23,6 +26,8 @@ class Needs:
         fewer, and says what is missing.
     signals
         Names of the signals that it reads.
+    also
+        Other probes whose runs it accepts, one run each, with a sentence on what that costs.
     mean_probabilities
         Whether it cannot answer without the average predicted distribution. Every detector uses it
         for suggested labels where it is there.
@@ -31,7 +36,34 @@ class Needs:
     probe: Probe
     n_runs: int
     signals: tuple[str, ...] = ()
+    also: tuple[Probe, ...] = ()
     mean_probabilities: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Responder:
+    """A detector's answer to one sample as a function of what was recorded of it.
+
+    Explanations change the recorded epochs and ask again.
+
+    Parameters
+    ----------
+    run
+        The run whose recording is changed.
+    row
+        The sample's row in it.
+    signals
+        Names of the C signals that the answer reads, in the order of the last axis below.
+    answer
+        Recorded values (M, T, C) floating, each signal in its own unit → suspicion (M,) float64 in
+        [0, 1], higher = more likely wrong. For the row's own values it gives the suspicion that this
+        run alone gives the sample.
+    """
+
+    run: TrainingDynamics
+    row: int
+    signals: tuple[str, ...]
+    answer: Callable[[NDArray[np.floating[Any]]], NDArray[np.float64]]
 
 
 class Detector(Protocol):
@@ -68,5 +100,22 @@ class Detector(Protocol):
             If these dynamics do not allow an answer that may be trusted.
         StoppedError
             If `report` was told to stop.
+        """
+        ...
+
+    def responder(self, runs: Sequence[TrainingDynamics], sample: int) -> Responder:
+        """Return how the answer to one sample depends on its recorded epochs.
+
+        Parameters
+        ----------
+        runs
+            As for `score`.
+        sample
+            Position in the dataset.
+
+        Raises
+        ------
+        UnreliableError
+            If no run trained the sample under its given label, or as for `score`.
         """
         ...

@@ -33,6 +33,10 @@ class Role(IntEnum):
     GIVEN = 0
     THRESHOLD = 1
     CORRUPTED = 2
+    PLANTED_UNIFORM = 3
+    """A sample under a wrong label that was drawn uniformly from the other classes."""
+    PLANTED_CONFUSED = 4
+    """A sample under a wrong label that a network trained before took for likely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,8 +76,8 @@ class TrainingDynamics:
     assigned_label
         Label that each row was trained on, (R,) int32; K for threshold rows.
     role
-        `Role` of each row, (R,) int8. Exactly one row of role ``GIVEN`` or ``THRESHOLD`` per trained
-        sample; corrupted rows come on top.
+        `Role` of each row, (R,) int8. Exactly one row per trained sample that is not ``CORRUPTED``;
+        corrupted rows come on top.
     signals
         Name → (T, R) array, possibly memory-mapped; dtypes as in `SIGNALS`.
     mean_probabilities

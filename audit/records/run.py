@@ -14,12 +14,16 @@ class Probe(StrEnum):
     """What is planted into a run so that a detector can tell wrong labels apart.
 
     ``threshold`` relabels a random part to an extra class (AUM); ``corrupted`` adds copies with
-    wrong labels (DynaCor); ``none`` is an ordinary training.
+    wrong labels (DynaCor); ``planted`` gives a part wrong labels of two kinds, for which it needs an
+    ordinary run that came before; ``contaminated`` gives a larger part a wrong label drawn uniformly
+    (what an LSTM noise detector learns from); ``none`` is an ordinary training.
     """
 
     NONE = "none"
     THRESHOLD = "threshold"
     CORRUPTED = "corrupted"
+    PLANTED = "planted"
+    CONTAMINATED = "contaminated"
 
 
 class Augmentation(StrEnum):
@@ -95,6 +99,9 @@ class RunConfig:
     probe, probe_group, probe_part, probe_fraction
         What is planted; runs of one group share `probe_group` and differ in `probe_part` (0, 1, …).
         The fraction is the part of the rows that is planted, ``None`` for the method's own default.
+    base_run
+        Id of the ordinary run whose predictions some of the planted labels are drawn from; for the
+        probe ``planted`` only, ``None`` until that run exists.
     splits
         Splits whose samples are trained on.
     """
@@ -124,6 +131,7 @@ class RunConfig:
     probe_group: str | None = None
     probe_part: int = 0
     probe_fraction: float | None = None
+    base_run: str | None = None
     splits: tuple[Split, ...] = (Split.TRAIN,)
 
     def __post_init__(self) -> None:

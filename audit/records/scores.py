@@ -50,6 +50,9 @@ class Scores:
         The cut on `quantity`, or ``None``.
     suggested_label
         (N,) int32 class index, -1 where there is none; never equal to the given label.
+    precision
+        Estimated fraction of wrong labels among the samples at least as suspect as this one, (N,)
+        float64 in [0, 1], NaN where not scored; ``None`` where the method estimates none.
     details
         Health indicators and curves as plain JSON values.
     messages
@@ -64,6 +67,7 @@ class Scores:
     suggested_label: NDArray[np.int32]
     flagged: NDArray[np.bool_] | None = None
     threshold: float | None = None
+    precision: NDArray[np.float64] | None = None
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     messages: tuple[str, ...] = ()
 
@@ -71,7 +75,7 @@ class Scores:
         shape = self.suspicion.shape
         if self.suspicion.ndim != 1:
             raise InputError(f"Suspicion must be one value per sample, got shape {shape}.")
-        for name in ("quantity", "suggested_label", "flagged"):
+        for name in ("quantity", "suggested_label", "flagged", "precision"):
             values = getattr(self, name)
             if values is not None and values.shape != shape:
                 raise InputError(f"{name} has shape {values.shape}, expected {shape}.")

@@ -17,7 +17,7 @@ from audit.store import database as db
 from audit.store.workspace import Workspace
 
 _META = "scores.json"
-_ARRAYS = ("suspicion", "quantity", "suggested_label", "flagged")
+_ARRAYS = ("suspicion", "quantity", "suggested_label", "flagged", "precision")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

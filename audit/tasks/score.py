@@ -80,7 +80,8 @@ def _score_file(arguments: Mapping[str, Any], report: Report) -> list[dict[str, 
     methods = list(arguments["methods"])
     for number, method in enumerate(methods):
         report(number / len(methods), f"scoring with {method}")
-        answers.append(registry.build(method).score([found.dynamics], report))
+        own = arguments.get("params", {}).get(method, {})
+        answers.append(registry.build(method, own).score([found.dynamics], report))
     scores_file.write(
         Path(arguments["out"]),
         scores_file.of_recorded(found),

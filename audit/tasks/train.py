@@ -17,11 +17,19 @@ from numpy.typing import NDArray
 from audit.compute import weights
 from audit.datasets import pixels, presence, touched
 from audit.datasets.pixels import Pixels
-from audit.errors import AuditError, InputError, RefusedError, StoppedError, TrainingError
+from audit.errors import (
+    AuditError,
+    InputError,
+    NotFoundError,
+    RefusedError,
+    StoppedError,
+    TrainingError,
+)
 from audit.records.dataset import Dataset, Split
+from audit.records.dynamics import TrainingDynamics
 from audit.records.job import Job
 from audit.records.progress import Report
-from audit.records.run import Run, RunConfig, RunState
+from audit.records.run import Probe, Run, RunConfig, RunState
 from audit.store import datasets as dataset_rows
 from audit.store import dynamics, findings, pixel_names
 from audit.store import pixels as pixel_store
@@ -126,7 +134,11 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
         why = next(iter(decoded.problems.values()), "there are none")
         raise TrainingError(f"Fewer than two images of {dataset.name!r} could be read: {why}")
     table = rows.build(
-        trained, dataset.given_labels[trained], n_classes=dataset.n_classes, config=config
+        trained,
+        dataset.given_labels[trained],
+        n_classes=dataset.n_classes,
+        config=config,
+        base=_base(workspace, record),
     )
     notes = Recorder(table, device=config.device)
     training = Training(config, inputs, table, notes.observe, positions=decoded.positions)
@@ -139,6 +151,34 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
     )
     with DynamicsWriter.open(workspace, record, saved) as writer:
         return _record(writer, training, notes, record, _part(report, begins, 1.0))
+
+
+def _base(workspace: Workspace, record: Run) -> TrainingDynamics | None:
+    """Return what the run recorded that this one builds on, if it builds on one.
+
+    Raises
+    ------
+    TrainingError
+        If that run is not sealed, or was deleted.
+    """
+    config = record.config
+    if config.probe is not Probe.PLANTED:
+        return None
+    if config.base_run is None:
+        raise TrainingError(f"Run {record.name!r} plants labels after no run; start it again.")
+    try:
+        base = run_rows.find(workspace, config.base_run)
+    except NotFoundError as error:
+        raise TrainingError(
+            f"Run {record.name!r} plants labels that another run thought likely, and that run was "
+            "deleted: start both again."
+        ) from error
+    if base.state is not RunState.SEALED:
+        raise TrainingError(
+            f"Run {record.name!r} plants labels that run {base.name!r} thinks likely, which is "
+            f"{base.state}: resume that one first, then this one."
+        )
+    return dynamics.load(workspace, base)
 
 
 def _record(

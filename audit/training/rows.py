@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from audit.compute import seeding
 from audit.errors import InputError
-from audit.records.dynamics import Role
+from audit.numerics import planting
+from audit.records.dynamics import Role, TrainingDynamics
 from audit.records.run import Probe, RunConfig
 
 MAX_THRESHOLD_FRACTION = 0.2
@@ -16,6 +17,12 @@ MAX_THRESHOLD_FRACTION = 0.2
 
 CORRUPTED_FRACTION = 0.1
 """Kim et al. (2024), section 4: copies with a wrong label per original."""
+
+PLANTED_FRACTION = 0.06
+"""Part of the samples that the probe ``planted`` gives a wrong label, for each of its two kinds."""
+
+CONTAMINATED_FRACTION = 0.3
+"""Jia et al. (2023), section 4: symmetric noise that the published detector learnt from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +70,7 @@ def build(
     *,
     n_classes: int,
     config: RunConfig,
+    base: TrainingDynamics | None = None,
 ) -> Rows:
     """Return the rows of a run, with what its probe plants.
 
@@ -77,6 +85,8 @@ def build(
     config
         ``probe``, ``probe_part``, ``probe_fraction`` and ``seed`` decide what is planted. Runs of
         one probe group share the seed, so that the parts of a threshold probe are disjoint.
+    base
+        For the probe ``planted``: an ordinary run on the same samples and labels.
 
     Returns
     -------
@@ -95,6 +105,10 @@ def build(
         return _with_threshold_rows(sample, given_label, role, n_classes, config)
     if config.probe is Probe.CORRUPTED:
         return _with_corrupted_copies(sample, given_label, role, n_classes, config)
+    if config.probe is Probe.PLANTED:
+        return _with_planted_rows(sample, given_label, n_classes, config, base)
+    if config.probe is Probe.CONTAMINATED:
+        return _contaminated(sample, given_label, role, n_classes, config)
     return Rows(
         sample=sample,
         assigned_label=given_label,
@@ -177,6 +191,95 @@ def _with_corrupted_copies(
         sample=np.concatenate([sample, sample[copied]]),
         assigned_label=np.concatenate([given_label, wrong]),
         role=np.concatenate([role, np.full(n_planted, Role.CORRUPTED, dtype=np.int8)]),
+        n_classes=n_classes,
+        n_outputs=n_classes,
+    )
+
+
+def _with_planted_rows(
+    sample: NDArray[np.int64],
+    given_label: NDArray[np.int32],
+    n_classes: int,
+    config: RunConfig,
+    base: TrainingDynamics | None,
+) -> Rows:
+    """Give two disjoint random parts wrong labels: drawn uniformly, and drawn from a network's own doubts.
+
+    Real wrong labels lie between the two: some are blunders, some confusions that a network makes too.
+    """
+    if base is None or base.mean_probabilities is None:
+        raise InputError(
+            "The probe “planted” draws labels from what an ordinary run predicted, and there is none "
+            "with mean probabilities; train with --probe none first."
+        )
+    fraction = PLANTED_FRACTION if config.probe_fraction is None else config.probe_fraction
+    n_planted = math.floor(fraction * len(sample))
+    if n_planted < 1 or 2 * n_planted > len(sample):
+        raise InputError(
+            f"{len(sample)} samples cannot give {n_planted} planted labels of each of two kinds; "
+            f"train with --probe none."
+        )
+    row_of = np.full(base.n_samples, -1, dtype=np.int64)
+    own = base.rows(Role.GIVEN)
+    row_of[base.sample[own]] = own
+    base_rows = row_of[sample]
+    known = base_rows >= 0
+    if not (base.assigned_label[base_rows[known]] == given_label[known]).all():
+        raise InputError(f"Run {base.run_id} was trained on other labels than these.")
+    rng = np.random.default_rng(seeding.derive(config.seed, "planted rows", config.probe_part))
+    order = rng.permutation(len(sample))
+    uniform, rest = order[:n_planted], order[n_planted:]
+    assigned_label = given_label.copy()
+    shift = rng.integers(1, n_classes, size=n_planted)
+    assigned_label[uniform] = (given_label[uniform] + shift) % n_classes
+    table = base.mean_probabilities
+    role = np.full(len(sample), Role.GIVEN, dtype=np.int8)
+    # In random order until enough are found: not every sample need be known to the other run.
+    candidates = rest[known[rest]]
+    drawn = planting.draw_confused(
+        table.classes[base_rows[candidates]],
+        table.values[base_rows[candidates]],
+        given_label[candidates],
+        rng,
+    )
+    confused = candidates[drawn >= 0][:n_planted]
+    assigned_label[confused] = drawn[drawn >= 0][:n_planted]
+    role[uniform] = Role.PLANTED_UNIFORM
+    role[confused] = Role.PLANTED_CONFUSED
+    return Rows(
+        sample=sample,
+        assigned_label=assigned_label,
+        role=role,
+        n_classes=n_classes,
+        n_outputs=n_classes,
+    )
+
+
+def _contaminated(
+    sample: NDArray[np.int64],
+    given_label: NDArray[np.int32],
+    role: NDArray[np.int8],
+    n_classes: int,
+    config: RunConfig,
+) -> Rows:
+    """Give a random part a second, wrong label (Jia et al. 2023, twice-contaminated: s of (u, s))."""
+    fraction = CONTAMINATED_FRACTION if config.probe_fraction is None else config.probe_fraction
+    n_planted = math.floor(fraction * len(sample))
+    if not 1 <= n_planted < len(sample):
+        raise InputError(
+            f"{len(sample)} samples cannot give {n_planted} contaminated labels; "
+            f"train with --probe none."
+        )
+    rng = np.random.default_rng(seeding.derive(config.seed, "contaminated rows", config.probe_part))
+    planted = rng.choice(len(sample), size=n_planted, replace=False)
+    assigned_label = given_label.copy()
+    shift = rng.integers(1, n_classes, size=n_planted)
+    assigned_label[planted] = (given_label[planted] + shift) % n_classes
+    role[planted] = Role.PLANTED_UNIFORM
+    return Rows(
+        sample=sample,
+        assigned_label=assigned_label,
+        role=role,
         n_classes=n_classes,
         n_outputs=n_classes,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit.datasets import presence
+from audit.detectors import catalog
 from audit.errors import AuditError, InputError, RefusedError
 from audit.records.dataset import Dataset, SourceKind
 from audit.records.job import Job, JobState
@@ -22,6 +23,7 @@ from audit.store import pixels as pixel_store
 from audit.store import runs as run_rows
 from audit.workbench import estimating, runs, scoring, serving, settling, watching
 from audit.workbench.estimating import Amount, Estimate
+from audit.workbench.scoring import Budget
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
 from audit.workbench.watching import Launch
@@ -103,7 +105,14 @@ class Plan:
         return tuple(config for part in self.to_train for config in part.configs)
 
 
-def plan(shelf: Shelf, dataset: Dataset, methods: Sequence[str], wishes: Wishes) -> Plan:
+def plan(
+    shelf: Shelf,
+    dataset: Dataset,
+    methods: Sequence[str],
+    wishes: Wishes,
+    *,
+    budget: Budget = Budget.FULL,
+) -> Plan:
     """Return what a start would do, or what is wrong with the wishes; nothing is started.
 
     Parameters
@@ -114,13 +123,17 @@ def plan(shelf: Shelf, dataset: Dataset, methods: Sequence[str], wishes: Wishes)
         What the runs are for; they decide which probes are planted.
     wishes
         What was asked for; its probe does not count.
+    budget
+        How much training the methods may ask for.
     """
     try:
         names = scoring.parse_methods(methods)
         _check(dataset, wishes)
-        parts = tuple(
-            _part(shelf, dataset, probe, names, wishes) for probe in scoring.needed_probes(names)
-        )
+        by_probe = {
+            probe: tuple(name for name in names if scoring.probe_for(name, budget) is probe)
+            for probe in scoring.needed_probes(names, budget)
+        }
+        parts = tuple(_part(shelf, dataset, probe, own, wishes) for probe, own in by_probe.items())
     except AuditError as error:
         return Plan(dataset=dataset, problem=on_the_page(str(error)))
     drawn = Plan(dataset=dataset, parts=parts)
@@ -130,13 +143,19 @@ def plan(shelf: Shelf, dataset: Dataset, methods: Sequence[str], wishes: Wishes)
 
 
 def start(
-    shelf: Shelf, dataset: Dataset, methods: Sequence[str], wishes: Wishes, *, form_id: str
+    shelf: Shelf,
+    dataset: Dataset,
+    methods: Sequence[str],
+    wishes: Wishes,
+    *,
+    form_id: str,
+    budget: Budget = Budget.FULL,
 ) -> tuple[Run, ...]:
     """Start what `plan` describes, once: a second click finds what the first one started.
 
     Parameters
     ----------
-    shelf, dataset, methods, wishes
+    shelf, dataset, methods, wishes, budget
         As for `plan`.
     form_id
         Identity of the form that was sent.
@@ -166,7 +185,7 @@ def start(
             }
             known = tuple(run for run in run_rows.all(workspace) if run.id in wanted_ids)
             return _with_jobs(shelf, known, methods, form_id)
-        planned = plan(shelf, dataset, methods, wishes)
+        planned = plan(shelf, dataset, methods, wishes, budget=budget)
         if planned.problem is not None:
             raise InputError(planned.problem)
         if planned.is_under_way:
@@ -196,7 +215,7 @@ def _with_jobs(
         wanted = [
             method
             for method in scoring.parse_methods(methods)
-            if probes.issuperset(scoring.needed_probes([method]))
+            if probes & {catalog.entry(method).needs.probe, *catalog.entry(method).needs.also}
         ]
         runs.enqueue_together(workspace, missing, known, wanted, launch_id=form_id)
         runs.refresh(workspace)
@@ -352,7 +371,7 @@ def _part(
     sealed = runs.find_sealed(shelf.workspace, dataset, configs)
     under_way = None if sealed else runs.find_under_way(shelf.workspace, dataset, configs)
     return Part(
-        methods=tuple(m for m in methods if scoring.needed_probes([m]) == (probe,)),
+        methods=tuple(methods),
         configs=configs,
         sealed=None if sealed is None else tuple(sealed),
         under_way=None if under_way is None else tuple(under_way),

@@ -27,6 +27,14 @@ LAUNCHED = "launched"
 EPOCHS_BEFORE = "epochs_before"
 """Argument of a training job that resumes: epochs that were finished when it was asked for."""
 
+_PARTS_OF_NAMES: Mapping[Probe, str] = {
+    Probe.NONE: "",
+    Probe.THRESHOLD: "-aum",
+    Probe.CORRUPTED: "-dynacor",
+    Probe.PLANTED: "-planted",
+    Probe.CONTAMINATED: "-contaminated",
+}
+
 _UNDER_WAY = frozenset({RunState.QUEUED, RunState.RUNNING})
 
 _PATIENCE = timedelta(minutes=1)
@@ -61,7 +69,9 @@ def start(
         In the order of the settings.
     """
     # All runs first: if we die in between, those without a job can be resumed.
-    runs = [_add(workspace, dataset, config) for config in configs]
+    runs: list[Run] = []
+    for config in configs:
+        runs.append(_add(workspace, dataset, _with_base(workspace, dataset, config, runs)))
     started = enqueue_together(workspace, runs, runs, methods, launch_id=launch_id)
     supervisor.start_waiting(workspace)
     return started
@@ -86,7 +96,7 @@ def enqueue_together(
     runs, methods, launch_id
         All that were started, and as for `start`.
     """
-    carried = scoring.to_follow(runs, methods)
+    carried = scoring.to_follow(workspace, runs, methods)
     started: list[tuple[Run, Job]] = []
     for run in missing:
         notes: dict[str, Any] = {}
@@ -96,6 +106,40 @@ def enqueue_together(
             notes[endings.THEN] = carried[run.id]
         started.append((run, enqueue(workspace, run, notes=notes)))
     return started
+
+
+def _with_base(
+    workspace: Workspace, dataset: Dataset, config: RunConfig, beside: Sequence[Run]
+) -> RunConfig:
+    """Return settings that name the run they build on: one started beside it, or one from before.
+
+    Raises
+    ------
+    RefusedError
+        If there is none.
+    """
+    if config.probe is not Probe.PLANTED or config.base_run is not None:
+        return config
+    ordinary = base_config(config)
+    base = next((run for run in beside if run.config == ordinary), None)
+    if base is None:
+        known = find_sealed(workspace, dataset, [ordinary]) or find_under_way(
+            workspace, dataset, [ordinary]
+        )
+        if known is None:
+            raise RefusedError(
+                "The probe “planted” follows an ordinary run with the same settings, and there is "
+                f"none of {dataset.name!r}: start that one first, or both together."
+            )
+        base = known[0]
+    return replace(config, base_run=base.id)
+
+
+def base_config(config: RunConfig) -> RunConfig:
+    """Return the settings of the ordinary run that a run with planted labels builds on."""
+    return replace(
+        config, probe=Probe.NONE, probe_group=None, probe_part=0, probe_fraction=None, base_run=None
+    )
 
 
 def _add(workspace: Workspace, dataset: Dataset, config: RunConfig) -> Run:
@@ -143,13 +187,7 @@ def enqueue(
 
 def free_name(dataset: Dataset, config: RunConfig, taken: set[str]) -> str:
     """Return a readable name that no run has: ``digits-quick-1``, ``digits-quick-aum-2b``."""
-    part = (
-        ""
-        if config.probe is Probe.NONE
-        else "-aum"
-        if config.probe is Probe.THRESHOLD
-        else "-dynacor"
-    )
+    part = _PARTS_OF_NAMES[config.probe]
     letter = "" if config.probe is not Probe.THRESHOLD else "ab"[config.probe_part]
     stem = f"{dataset.name}-{config.preset}{part}"
     number = 1
@@ -253,12 +291,21 @@ def _find_same(
     states: frozenset[RunState],
 ) -> list[Run] | None:
     groups: dict[str | None, list[Run]] = {}
-    for run in run_rows.all(workspace, dataset.id):
+    known = run_rows.all(workspace, dataset.id)
+    there = {None, *(run.id for run in known)}
+    for run in known:
+        if run.config.base_run not in there:
+            continue  # what it builds on was deleted
         if run.state in states and run.dataset_fingerprint == dataset.fingerprint:
             groups.setdefault(run.config.probe_group or run.id, []).append(run)
     wanted = [replace(config, probe_group=None) for config in configs]
+    # Settings that do not say yet which run they build on fit any.
+    leaves_base_open = all(config.base_run is None for config in configs)
     for members in groups.values():
         members.sort(key=lambda run: run.config.probe_part)
-        if [replace(run.config, probe_group=None) for run in members] == wanted:
+        have = [replace(run.config, probe_group=None) for run in members]
+        if leaves_base_open:
+            have = [replace(config, base_run=None) for config in have]
+        if have == wanted:
             return members
     return None

@@ -1,12 +1,14 @@
 """Scores: find the runs that a method needs, ask for them, and collect the answers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from audit.detectors import catalog
-from audit.errors import NotFoundError, RefusedError
+from audit.detectors.parameters import ParameterKind, ParameterValue, complete
+from audit.errors import InputError, NotFoundError, RefusedError
 from audit.jobs import endings, queue, supervisor
 from audit.records.job import Job
 from audit.records.run import Probe, Run, RunState
@@ -17,6 +19,17 @@ from audit.store.workspace import Workspace
 
 SCORING_DEVICE = "scoring"
 """Scoring takes seconds and a queue of its own, so that it never waits behind a training."""
+
+
+class Budget(StrEnum):
+    """How much training methods may ask for.
+
+    ``full`` gives each method the runs that it was made for, shared where they are the same;
+    ``quick`` takes all from one run with corrupted copies, which every method accepts at a price.
+    """
+
+    FULL = "full"
+    QUICK = "quick"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +57,89 @@ def parse_methods(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def needed_probes(methods: Sequence[str]) -> tuple[Probe, ...]:
-    """Return which kinds of training the methods need, each once: the fewest that serve them all."""
-    return tuple(dict.fromkeys(catalog.entry(name).needs.probe for name in methods))
+def parse_params(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return settings by method from texts like ``aum.percentile=95``, each checked.
+
+    Raises
+    ------
+    InputError
+        If a text is no setting, its method is not among `methods`, or the value does not fit.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, is_setting, value = text.partition("=")
+        method, has_method, setting = name.partition(".")
+        if not is_setting or not has_method:
+            raise InputError(f"A setting reads METHOD.NAME=VALUE, got {text!r}.")
+        if method not in methods:
+            raise InputError(
+                f"{text!r} sets something of a method that is not asked for: {', '.join(methods)}."
+            )
+        own = found.setdefault(method, {})
+        own[setting] = _value(method, setting, value)
+    for method, given in found.items():
+        complete(method, catalog.entry(method).parameters, given)
+    return found
+
+
+def _value(method: str, setting: str, text: str) -> ParameterValue:
+    known = {parameter.name: parameter for parameter in catalog.entry(method).parameters}
+    kind = known[setting].kind if setting in known else None
+    if text == "" and kind is not None:
+        return None
+    if kind in (ParameterKind.WHOLE, ParameterKind.NUMBER):
+        try:
+            return int(text) if kind is ParameterKind.WHOLE else float(text)
+        except ValueError:
+            raise InputError(f"{method}.{setting} must be a number, got {text!r}.") from None
+    return text
+
+
+def probe_for(method: str, budget: Budget = Budget.FULL) -> Probe:
+    """Return the kind of training that a method is scored on.
+
+    Raises
+    ------
+    RefusedError
+        If the method cannot do with what the quick budget trains.
+    """
+    needs = catalog.entry(method).needs
+    if budget is Budget.FULL or needs.probe is Probe.CORRUPTED:
+        return needs.probe
+    if Probe.CORRUPTED not in needs.also:
+        raise RefusedError(
+            f"Method {method!r} cannot do with one run with corrupted copies; leave --budget quick out."
+        )
+    return Probe.CORRUPTED
+
+
+def needed_probes(methods: Sequence[str], budget: Budget = Budget.FULL) -> tuple[Probe, ...]:
+    """Return which kinds of training the methods need, each once: the fewest that serve them all.
+
+    Examples
+    --------
+    >>> [str(probe) for probe in needed_probes(["aum", "margin", "late_margin"])]
+    ['threshold', 'none']
+    """
+    probes: list[Probe] = []
+    for name in methods:
+        probe = probe_for(name, budget)
+        # Planted labels are drawn from what an ordinary run predicted.
+        probes += [Probe.NONE, probe] if probe is Probe.PLANTED else [probe]
+    return tuple(dict.fromkeys(probes))
 
 
 def requests(
-    workspace: Workspace, references: Sequence[str], methods: Sequence[str]
+    workspace: Workspace,
+    references: Sequence[str],
+    methods: Sequence[str],
+    *,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[ScoreRequest]:
     """Return which of the named runs each method is applied to.
 
     A probe group is taken whole when one of its runs is named. A method that needs another kind of run
-    than those named is refused.
+    than those named is refused. `params` are settings by method, as `parse_params` returns them.
 
     Raises
     ------
@@ -68,6 +152,9 @@ def requests(
         group = run.config.probe_group
         for member in run_rows.of_group(workspace, group) if group else [run]:
             runs[member.id] = member
+        base = _base_of(workspace, run)
+        if base is not None:
+            runs.setdefault(base.id, base)
     if len({run.dataset_id for run in runs.values()}) > 1:
         raise RefusedError("The named runs belong to different datasets; score them apart.")
     for run in runs.values():
@@ -75,19 +162,45 @@ def requests(
             raise RefusedError(
                 f"Run {run.name!r} is {run.state}, not sealed: it has no dynamics yet."
             )
-    return [_request(method, list(runs.values())) for method in methods]
+    own = params or {}
+    return [
+        replace(_request(workspace, method, list(runs.values())), params=own.get(method, {}))
+        for method in methods
+    ]
 
 
-def _request(method: str, runs: list[Run]) -> ScoreRequest:
-    probe = catalog.entry(method).needs.probe
+def _base_of(workspace: Workspace, run: Run) -> Run | None:
+    """Return the run that a run with planted labels builds on, ``None`` for other runs.
+
+    Raises
+    ------
+    RefusedError
+        If it was deleted.
+    """
+    if run.config.base_run is None:
+        return None
+    try:
+        return run_rows.find(workspace, run.config.base_run)
+    except NotFoundError as error:
+        raise RefusedError(
+            f"Run {run.name!r} planted labels after a run that was deleted; train both again."
+        ) from error
+
+
+def _request(workspace: Workspace, method: str, runs: list[Run]) -> ScoreRequest:
+    needs = catalog.entry(method).needs
+    probe = needs.probe
     fitting = [run for run in runs if run.config.probe is probe]
+    for other in needs.also:
+        if not fitting:
+            fitting = [run for run in runs if run.config.probe is other]
     if not fitting:
         have = ", ".join(f"{run.name} ({run.config.probe})" for run in runs)
         raise RefusedError(
             f"Method {method!r} needs a run with probe {probe}, got {have}: "
             f"`labeltrace train DATASET --probe {probe}` makes it."
         )
-    if probe is Probe.THRESHOLD:
+    if fitting[0].config.probe is Probe.THRESHOLD:
         group = fitting[0].config.probe_group
         if any(run.config.probe_group != group for run in fitting):
             raise RefusedError(f"Method {method!r} takes the runs of one probe group, got several.")
@@ -95,6 +208,9 @@ def _request(method: str, runs: list[Run]) -> ScoreRequest:
     elif len(fitting) > 1:
         names = ", ".join(run.name for run in fitting)
         raise RefusedError(f"Method {method!r} takes one run at a time, got {names}.")
+    base = _base_of(workspace, fitting[0])
+    if base is not None:
+        fitting = [base, *fitting]
     return ScoreRequest(method=method, runs=tuple(fitting), params={})
 
 
@@ -105,11 +221,15 @@ def start(workspace: Workspace, wanted: Sequence[ScoreRequest]) -> Job:
     return job
 
 
-def to_follow(runs: Sequence[Run], methods: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def to_follow(
+    workspace: Workspace, runs: Sequence[Run], methods: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
     """Return by run what its job must carry so that the last one to be sealed asks for scores.
 
     Parameters
     ----------
+    workspace
+        Where the runs are.
     runs
         Started together and not sealed yet.
     methods
@@ -128,12 +248,15 @@ def to_follow(runs: Sequence[Run], methods: Sequence[str]) -> dict[str, Mapping[
     """
     by_runs: dict[tuple[str, ...], list[ScoreRequest]] = {}
     for method in methods:
-        wanted = _request(method, list(runs))
+        wanted = _request(workspace, method, list(runs))
         by_runs.setdefault(tuple(run.id for run in wanted.runs), []).append(wanted)
     carried: dict[str, Mapping[str, Any]] = {}
     for run_ids, wanted in by_runs.items():
         then = endings.following("score", _arguments(wanted), device=SCORING_DEVICE, after=run_ids)
-        carried |= dict.fromkeys(run_ids, then)
+        # A run with planted labels ends after the one it builds on, which carries its own.
+        last = wanted[0].runs[-1]
+        carriers = run_ids if last.config.base_run is None else (last.id,)
+        carried |= dict.fromkeys(carriers, then)
     return carried
 
 
@@ -152,6 +275,7 @@ def start_file(
     file: Path,
     methods: Sequence[str],
     *,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
     axes: str | None,
     out: Path,
     force: bool,
@@ -161,6 +285,7 @@ def start_file(
         "file": str(file.absolute()),
         "axes": axes,
         "methods": list(methods),
+        "params": {method: dict(own) for method, own in (params or {}).items()},
         "out": str(out.absolute()),
         "force": force,
         "threads": 1,

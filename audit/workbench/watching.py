@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from audit.detectors import catalog
+from audit.detectors.protocol import Needs
 from audit.jobs import logs
 from audit.records.job import Job, JobState
 from audit.records.run import Probe, Run, RunState
@@ -35,6 +36,8 @@ LOOKS_FOR: Mapping[Probe, str] = {
     Probe.NONE: "ordinary training",
     Probe.THRESHOLD: "threshold rows",
     Probe.CORRUPTED: "corrupted copies",
+    Probe.PLANTED: "planted labels",
+    Probe.CONTAMINATED: "contaminated labels",
 }
 """What a probe is called where there is room for two words."""
 
@@ -354,6 +357,7 @@ def methods_of(shelf: Shelf, launch: Launch) -> tuple[tuple[str, ...], tuple[str
         Not asked for yet, and their needs are met.
     """
     own = {run.id for run in launch.runs}
+    own |= {run.config.base_run for run in launch.runs if run.config.base_run is not None}
     stored = score_rows.all(shelf.workspace, launch.dataset_id)
     scored = {s.spec.name for s in stored if set(s.run_ids) <= own}
     waiting = {
@@ -369,10 +373,16 @@ def methods_of(shelf: Shelf, launch: Launch) -> tuple[tuple[str, ...], tuple[str
     fitting = tuple(
         name
         for name in catalog.names()
-        if name not in scored | waiting
-        and by_probe.get(catalog.entry(name).needs.probe, 0) == catalog.entry(name).needs.n_runs
+        if name not in scored | waiting and _is_met(catalog.entry(name).needs, by_probe)
     )
     return tuple(name for name in catalog.names() if name in scored), fitting
+
+
+def _is_met(needs: Needs, by_probe: Mapping[Probe, int]) -> bool:
+    """Return whether sealed runs, counted by probe, are what a method needs or also accepts."""
+    if by_probe.get(needs.probe, 0) == needs.n_runs:
+        return True
+    return any(by_probe.get(probe, 0) == 1 for probe in needs.also)
 
 
 def indicator(shelf: Shelf) -> str | None:

@@ -332,3 +332,21 @@ def test_whole_numbers_written_as_floats_are_taken():
     assert params == {"skip_first": 2, "max_epochs": None, "percentile": 90.0, "combine": "and"}
     assert isinstance(params["skip_first"], int)
     assert isinstance(params["percentile"], float)
+
+
+def test_copies_stand_for_threshold_rows_in_a_single_run_and_it_is_said(planted):
+    made = planted.make(corrupted_fraction=0.2)
+    scores = score(made.runs)
+    run = made.runs[0]
+    area = run.signals["margin"][1:].mean(axis=0, dtype=np.float64)
+    alpha = np.percentile(area[run.role == Role.CORRUPTED], 99)
+    assert scores.threshold == pytest.approx(alpha)
+    assert_array_equal(scores.flagged, scores.quantity <= alpha)
+    assert "rests on corrupted copies" in scores.messages[0]
+
+
+def test_a_run_with_copies_is_not_mixed_with_parts_of_a_threshold_probe(planted):
+    copies = planted.make(corrupted_fraction=0.2).runs[0]
+    part = replace(planted.make(n_threshold_parts=2).runs[0], run_id="part")
+    with pytest.raises(UnreliableError, match="score a run with corrupted copies alone"):
+        score([copies, part])

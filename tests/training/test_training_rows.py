@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from audit.errors import InputError
-from audit.records.dynamics import Role
+from audit.records.dynamics import MeanProbabilities, Role, TrainingDynamics
 from audit.records.run import Probe, RunConfig
 from audit.training import rows
 
@@ -98,3 +98,79 @@ def test_labels_beyond_the_outputs_are_refused():
             n_classes=2,
             n_outputs=2,
         )
+
+
+def base_run(sample, given, values):
+    n_rows, n_classes = values.shape
+    return TrainingDynamics(
+        run_id="base",
+        n_samples=int(sample.max()) + 1,
+        n_classes=n_classes,
+        sample=sample,
+        assigned_label=given,
+        role=np.zeros(n_rows, dtype=np.int8),
+        signals={"margin": np.zeros((1, n_rows), dtype=np.float32)},
+        mean_probabilities=MeanProbabilities(
+            classes=np.tile(np.arange(n_classes, dtype=np.int32), (n_rows, 1)),
+            values=values.astype(np.float32),
+            is_full=True,
+        ),
+    )
+
+
+def make_planted(n=1000, *, doubts=None, **changes):
+    config = dataclasses.replace(CONFIG, probe=Probe.PLANTED, base_run="base", **changes)
+    sample = np.arange(n, dtype=np.int64) * 2
+    given = (np.arange(n) % 4).astype(np.int32)
+    values = np.zeros((n, 4)) if doubts is None else doubts(given)
+    base = base_run(sample, given, values)
+    return rows.build(sample, given, n_classes=4, config=config, base=base), given
+
+
+def next_class_only(given):
+    """The network gives the label .6 and the class after it .4, nothing to the others."""
+    values = np.zeros((len(given), 4))
+    values[np.arange(len(given)), given] = 0.6
+    values[np.arange(len(given)), (given + 1) % 4] = 0.4
+    return values
+
+
+def test_planted_labels_are_two_disjoint_kinds_of_six_percent_each_and_all_wrong():
+    made, given = make_planted(doubts=next_class_only)
+    uniform, confused = made.role == Role.PLANTED_UNIFORM, made.role == Role.PLANTED_CONFUSED
+    assert (uniform.sum(), confused.sum()) == (60, 60)
+    is_planted = uniform | confused
+    assert (made.assigned_label[is_planted] != given[is_planted]).all()
+    assert_array_equal(made.assigned_label[~is_planted], given[~is_planted])
+    assert made.n_outputs == 4
+    assert len(np.unique(made.sample)) == 1000
+
+
+def test_confused_labels_are_what_the_other_run_doubted_and_uniform_ones_are_any():
+    made, given = make_planted(n=4000, doubts=next_class_only)
+    shift = (made.assigned_label - given) % 4
+    assert set(shift[made.role == Role.PLANTED_CONFUSED]) == {1}
+    counts = np.bincount(shift[made.role == Role.PLANTED_UNIFORM], minlength=4)
+    assert counts[0] == 0
+    # 240 draws over three classes: 80 each, deviation 7.3.
+    assert (np.abs(counts[1:] - 80) < 30).all()
+
+
+def test_planted_labels_need_a_run_with_probabilities_on_the_same_labels():
+    config = dataclasses.replace(CONFIG, probe=Probe.PLANTED)
+    sample, given = np.arange(100, dtype=np.int64), (np.arange(100) % 4).astype(np.int32)
+    with pytest.raises(InputError, match="an ordinary run"):
+        rows.build(sample, given, n_classes=4, config=config)
+    other = base_run(sample, (given + 1) % 4, next_class_only((given + 1) % 4))
+    with pytest.raises(InputError, match="Run base was trained on other labels"):
+        rows.build(sample, given, n_classes=4, config=config, base=other)
+
+
+def test_contaminated_labels_are_three_in_ten_each_wrong_and_of_role_planted():
+    made, sample, given = make(1000, probe=Probe.CONTAMINATED)
+    planted = made.role == Role.PLANTED_UNIFORM
+    assert planted.sum() == 300
+    assert_array_equal(made.assigned_label != given, planted)
+    assert_array_equal(made.sample, sample)
+    fewer, *_ = make(1000, probe=Probe.CONTAMINATED, probe_fraction=0.2)
+    assert (fewer.role == Role.PLANTED_UNIFORM).sum() == 200

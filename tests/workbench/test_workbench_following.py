@@ -59,7 +59,7 @@ def test_two_that_ask_for_what_follows_ask_once(workspace, dataset):
     queue.follow(workspace, job.id, silent)
     run = run_rows.find(workspace, run.id)
     assert run.state is RunState.SEALED
-    then = scoring.to_follow([run], ["margin", "late_margin"])[run.id]
+    then = scoring.to_follow(workspace, [run], ["margin", "late_margin"])[run.id]
     carrying = queue.enqueue(workspace, "train", {endings.THEN: then}, device="elsewhere")
     asked = {endings.ask_for_what_follows(workspace, carrying) for _ in range(2)}
     assert len(asked) == 1

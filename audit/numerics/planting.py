@@ -1,0 +1,51 @@
+"""Wrong labels that a network finds plausible: drawn from what it predicted beside the given label."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.numerics.arrays import Floats, Integers
+
+
+def draw_confused(
+    classes: Integers, values: Floats, given: Integers, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Return for each row a class other than the given one, drawn with its predicted probability.
+
+    Parameters
+    ----------
+    classes
+        (R, M) integer, distinct within a row; negative = an unused place.
+    values
+        (R, M) floating in [0, 1]: the probability of that class.
+    given
+        (R,) integer class index, never drawn.
+    rng
+        One uniform number is drawn per row.
+
+    Returns
+    -------
+    ndarray
+        (R,) int32; -1 where no other class has a probability above 0.
+
+    Examples
+    --------
+    >>> draw_confused(
+    ...     np.array([[0, 1, 2]]),
+    ...     np.array([[0.9, 0.0, 0.1]]),
+    ...     np.array([0]),
+    ...     np.random.default_rng(0),
+    ... )
+    array([2], dtype=int32)
+    """
+    weights = np.where((classes >= 0) & (classes != given[:, None]), values, 0.0)
+    weights = np.nan_to_num(weights.astype(np.float64), nan=0.0)
+    sums = np.cumsum(weights, axis=1)
+    total = sums[:, -1]
+    wanted = rng.random(len(given)) * total
+    n_passed: NDArray[np.int64] = (sums <= wanted[:, None]).sum(axis=1)
+    place = np.minimum(n_passed, classes.shape[1] - 1)
+    rows = np.arange(len(given))
+    # A product that rounds up to the total would take the last place, whatever stands there.
+    place = np.where(weights[rows, place] > 0, place, weights.argmax(axis=1))
+    drawn = classes[rows, place]
+    return np.where(total > 0, drawn, -1).astype(np.int32)
