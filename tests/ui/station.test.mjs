@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { deciding } from "./sources.mjs";
 
-const { act, isTaken, mayRepeat, mediaType, perMinute, settle, unpack } = await deciding(
+const { act, isTaken, mayRepeat, mediaType, perMinute, quietAfter, settle, unpack } = await deciding(
   "review_station/station.js",
 );
 
@@ -25,6 +25,16 @@ test("a slash above a digit searches and a digit under a letter still counts", (
   assert.deepEqual(press("/", { code: "Digit7", shiftKey: true }), { name: "search" });
   assert.deepEqual(press("&", { code: "Digit1" }), { name: "nth", nth: 1 });
   assert.equal(press("!", { code: "Digit1", shiftKey: true }), null);
+});
+
+test("a message of one who looks first only lets the next picture be painted; a flood waits for a pause", () => {
+  const alone = quietAfter([5000]);
+  assert.equal(quietAfter([4000, 5000]), alone);
+  assert.equal(quietAfter([]), alone);
+  const pressed = quietAfter([4000, 4950, 5000]);
+  assert.ok(alone < pressed, `${alone} ms must be less than ${pressed} ms`);
+  // Longer than the gap of such a flood, or a message would leave between two of its keys.
+  assert.ok(pressed > 50);
 });
 
 test("only looking back and forth goes on while a key is held", () => {

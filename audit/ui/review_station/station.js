@@ -15,6 +15,8 @@ const MOST_REQUESTS = 2;
 const RESEND_MS = 1500;
 const QUIET_MS = 120; // a message waits for a pause between keys, because its answer redraws the page
 const LONGEST_MS = 1000; // but no longer than this
+const HUMAN_MS = 200; // between keys of somebody who looks at the pictures: the answer comes before the next
+const PAINT_MS = 40; // and then a message only lets the next picture be painted first
 const STOCK = 96; // pictures ahead from which on fetching takes its time
 const STOCKED_MS = 120;
 const OFFLINE_MS = 3000;
@@ -33,6 +35,16 @@ export function perMinute(times, pauseMs = 120000, most = 40) {
   const n = times.length - 1 - first;
   const span = times[times.length - 1] - times[first];
   return n >= 3 && span > 0 ? Math.round((n * 60000) / span) : null;
+}
+
+/**
+ * How long a message waits after the last of these decisions, in milliseconds. Its answer redraws the page,
+ * and a redraw that meets the next key delays the next picture: somebody who presses without a pause gets
+ * one, somebody who looks first gets the answer while looking.
+ */
+export function quietAfter(times) {
+  const gap = times[times.length - 1] - times[times.length - 2];
+  return gap < HUMAN_MS ? QUIET_MS : PAINT_MS;
 }
 
 /** The media type of an image's bytes, by its first ones. */
@@ -939,10 +951,11 @@ class Station {
   #send() {
     if (!this.emit || this.sentAt !== null) return;
     const now = performance.now();
-    const since = now - (this.times[this.times.length - 1] ?? 0);
-    if (since < QUIET_MS && now - (this.oldest ??= now) < LONGEST_MS) {
+    const quiet = quietAfter(this.times);
+    const since = now - (this.times.at(-1) ?? -Infinity);
+    if (since < quiet && now - (this.oldest ??= now) < LONGEST_MS) {
       clearTimeout(this.sending);
-      this.sending = setTimeout(() => this.#send(), Math.max(10, QUIET_MS - since));
+      this.sending = setTimeout(() => this.#send(), Math.max(10, quiet - since));
       return;
     }
     const message = this.post.message(this.data.datasets);
