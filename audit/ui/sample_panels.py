@@ -242,7 +242,7 @@ def remarks(shown: Trajectory) -> None:
             if found is not None
         )
     ]
-    kinds = ["the class"] * (shown.class_band is not None) + ["the threshold rows"] * (
+    kinds = ["the class"] * (shown.class_band is not None) + [f"the {shown.planted_rows}"] * (
         shown.threshold_band is not None
     )
     if bands:

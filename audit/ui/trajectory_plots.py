@@ -79,7 +79,14 @@ def _margins(plot: go.Figure, dataset: Dataset, trajectory: Trajectory, colours:
     epochs = np.arange(1, trajectory.n_epochs + 1)
     own, threshold = trajectory.class_band, trajectory.threshold_band
     if threshold is not None:
-        _band(plot, epochs, threshold, "Threshold rows", colours.threshold, pattern="/")
+        _band(
+            plot,
+            epochs,
+            threshold,
+            trajectory.planted_rows.capitalize(),
+            colours.threshold,
+            pattern="/",
+        )
     if own is not None:
         given = _short(trajectories.class_name(dataset, trajectory.label))
         _band(plot, epochs, own, f"Given {given}", colours.given, pattern="")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from audit.numerics import ranking
 from audit.records.dataset import Dataset
 from audit.records.dynamics import Role, TrainingDynamics
-from audit.records.run import Run, RunState
+from audit.records.run import Probe, Run, RunState
 from audit.store import runs as run_rows
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Ranked
@@ -103,9 +103,9 @@ class Trajectory:
     part, n_parts
         Which part of how many of a probe group, from 0; ``0, 1`` for a run of its own.
     role
-        `Role.GIVEN`, or `Role.THRESHOLD` where the sample was planted and trained as the extra class.
+        `Role.GIVEN`, or what the sample was planted as.
     label
-        Class index that the row was trained on; K where it was planted.
+        Class index that the row was trained on; K where it was planted as a threshold row.
     margins
         Logit of that label less the largest other one, (T,) float64, logits; low = suspect.
     running
@@ -123,7 +123,9 @@ class Trajectory:
     class_band
         The rows of the same given label, ``None`` where the sample was planted.
     threshold_band
-        The run's threshold rows, ``None`` where it has none.
+        The rows that are wrong by construction in this run, ``None`` where it has none.
+    planted_rows
+        What those rows are called: threshold rows, corrupted copies, planted labels.
     cut
         The run's own cut on the mean margin, or ``None``.
     """
@@ -145,6 +147,7 @@ class Trajectory:
     segments: tuple[Segment, ...] = ()
     class_band: Band | None = None
     threshold_band: Band | None = None
+    planted_rows: str = "threshold rows"
     cut: float | None = None
 
     @property
@@ -159,8 +162,17 @@ class Trajectory:
 
     @property
     def is_planted(self) -> bool:
-        """Whether the sample was a threshold row here."""
-        return self.role is Role.THRESHOLD
+        """Whether the sample was trained under a label that was planted here."""
+        return self.role is not Role.GIVEN
+
+
+PLANTED_ROWS: Mapping[Probe, str] = {
+    Probe.THRESHOLD: "threshold rows",
+    Probe.CORRUPTED: "corrupted copies",
+    Probe.PLANTED: "planted labels",
+    Probe.CONTAMINATED: "contaminated labels",
+}
+"""What the rows that are wrong by construction are called."""
 
 
 def of_sample(
@@ -197,7 +209,8 @@ def of_sample(
             key=lambda run: (run.config.probe_part, run.id),
         )
         params = scores.spec.params
-        cuts = {run["run_id"]: run["alpha"] for run in scores.details.get("runs", ())}
+        parts = scores.details.get("runs", ()) if scores.spec.name == "aum" else ()
+        cuts = {run["run_id"]: run["alpha"] for run in parts}
     found: list[Trajectory] = []
     for run in runs:
         trajectory = of_run(
@@ -286,6 +299,7 @@ def of_run(
         if role is not Role.GIVEN
         else band_of(shelf, run.id, label=label, skip_first=skip_first, end=end),
         threshold_band=band_of(shelf, run.id, label=None, skip_first=skip_first, end=end),
+        planted_rows=PLANTED_ROWS.get(run.config.probe, "planted labels"),
         cut=cut,
     )
 
@@ -379,8 +393,8 @@ def band_of(
     shelf, run_id
         A sealed run.
     label
-        Class index: the rows that were trained on it as their given label. ``None``: the threshold
-        rows.
+        Class index: the rows that were trained on it as their given label. ``None``: the rows that
+        are wrong by construction.
     skip_first, end
         Which epochs count in the rows' mean margin.
     """
@@ -388,7 +402,7 @@ def band_of(
     def make() -> Band | None:
         dynamics = shelf.dynamics(run_id)
         if label is None:
-            return band(dynamics, dynamics.rows(Role.THRESHOLD), THRESHOLD_PERCENTILES,
+            return band(dynamics, np.flatnonzero(dynamics.role != Role.GIVEN), THRESHOLD_PERCENTILES,
                         skip_first=skip_first, end=end)  # fmt: skip
         is_own = (dynamics.role == Role.GIVEN) & (dynamics.assigned_label == label)
         return band(dynamics, np.flatnonzero(is_own), CLASS_PERCENTILES,
@@ -473,10 +487,14 @@ def in_words(dataset: Dataset, trajectory: Trajectory) -> str:
         at = int(np.flatnonzero(~np.isfinite(trajectory.margins))[0]) + 1
         return f"The training diverged: from epoch {at} on its margins are no numbers."
     if trajectory.is_planted:
+        how = (
+            "as a threshold row: it was trained on an extra class that is wrong for every image"
+            if trajectory.role is Role.THRESHOLD
+            else f"under the wrong label {class_name(dataset, trajectory.label)}"
+        )
         return (
-            "This run planted the sample as a threshold row: it was trained on an extra class that "
-            "is wrong for every image, so the curve shows how a wrong label is learnt and says "
-            "nothing about the given one."
+            f"This run planted the sample {how}, so the curve shows how a wrong label is learnt and "
+            "says nothing about the given one."
         )
     return " ".join((_agreement(dataset, trajectory), *_standing(dataset, trajectory)))
 
@@ -495,7 +513,7 @@ def summary(dataset: Dataset, trajectory: Trajectory) -> str:
         said.append(f"Cut: {trajectory.cut:.2f}.")
     for what, found in (
         ("rows of this class", trajectory.class_band),
-        ("threshold rows", trajectory.threshold_band),
+        (trajectory.planted_rows, trajectory.threshold_band),
     ):
         if found is not None:
             low, _, high = found.percentiles
@@ -519,7 +537,7 @@ def thinned(trajectory: Trajectory) -> str | None:
         f"{found.n_used:,} of {found.n_rows:,} {what}"
         for what, found in (
             ("rows of this class", trajectory.class_band),
-            ("threshold rows", trajectory.threshold_band),
+            (trajectory.planted_rows, trajectory.threshold_band),
         )
         if found is not None and found.n_used < found.n_rows
     ]

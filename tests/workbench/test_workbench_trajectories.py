@@ -391,3 +391,11 @@ def test_the_view_of_a_sample_carries_every_methods_word(shelf):
     assert seen.scores[1].flagged is None
     assert seen.given == dataset.class_names[dataset.given_labels[position]]
     assert seen.suggested == dataset.class_names[ranking.scores.suggested_label[position]]
+
+
+def test_a_planted_label_is_named_and_says_nothing_about_the_given_one():
+    made = drawn([-1.0, -1.0], [1, 1], role=Role.PLANTED_CONFUSED, label=1)
+    told = trajectories.in_words(SHOES, made)
+    assert told.startswith("This run planted the sample under the wrong label ")
+    assert trajectories.class_name(SHOES, 1) in told
+    assert told.endswith("says nothing about the given one.")
