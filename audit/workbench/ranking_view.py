@@ -178,32 +178,47 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class View:
-    """One page of a list of suspects, with what stands beside it.
+class Listing:
+    """One page of a list of samples.
 
     Parameters
     ----------
-    dataset, ranking, filters
+    dataset, ranking
         What is shown, by whose scores.
-    as_of
-        Number of the event in the log of decisions up to which the list regards them. Marks and
-        counts regard all.
+    name
+        What tells this list from others by the same scores; another one is another list.
     page, n_pages
         Which page, from 1; there is always one.
     tiles, next_positions
         What is on it, and the positions on the page after it.
-    counts, pairs
-        Of the whole list.
     """
 
     dataset: Dataset
     ranking: Ranked
-    filters: Filters
-    as_of: int
+    name: str
     page: int
     n_pages: int
     tiles: tuple[Tile, ...]
     next_positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View(Listing):
+    """One page of a list of suspects, with what stands beside it.
+
+    Parameters
+    ----------
+    filters
+        What is shown.
+    as_of
+        Number of the event in the log of decisions up to which the list regards them. Marks and
+        counts regard all.
+    counts, pairs
+        Of the whole list.
+    """
+
+    filters: Filters
+    as_of: int
     counts: Counts
     pairs: Pairs
 
@@ -234,20 +249,69 @@ def look(
     standing = shelf.standing(dataset)
     as_of = standing.last_id if as_of is None else min(as_of, standing.last_id)
     shown = suspects.select(shelf, dataset, filters, as_of=as_of, ranking=ranking).positions
-    n_pages = max(1, -(-len(shown) // PAGE_SIZE))
-    page = min(max(page, 1), n_pages)
-    start = (page - 1) * PAGE_SIZE
+    listed = look_at(
+        shelf,
+        dataset,
+        shown,
+        name=f"{filters} {as_of}",
+        ranking=ranking,
+        is_flagged=suspects.flagged(ranking, filters.cut),
+        page=page,
+    )
     return View(
         dataset=dataset,
         ranking=ranking,
+        name=listed.name,
         filters=filters,
         as_of=as_of,
-        page=page,
-        n_pages=n_pages,
-        tiles=_tiles(dataset, ranking, filters, shown[start : start + PAGE_SIZE], standing),
-        next_positions=tuple(shown[start + PAGE_SIZE : start + 2 * PAGE_SIZE].tolist()),
+        page=listed.page,
+        n_pages=listed.n_pages,
+        tiles=listed.tiles,
+        next_positions=listed.next_positions,
         counts=_counts(shelf, dataset, filters, ranking=ranking, shown=shown, as_of=as_of),
         pairs=_pairs(shelf, dataset, filters, ranking, as_of),
+    )
+
+
+def look_at(
+    shelf: Shelf,
+    dataset: Dataset,
+    positions: NDArray[np.int64],
+    *,
+    name: str,
+    ranking: Ranked,
+    is_flagged: NDArray[np.bool_],
+    page: int = 1,
+) -> Listing:
+    """Return one page of certain samples, in the order that they come in.
+
+    Parameters
+    ----------
+    shelf, dataset
+        Whose samples.
+    positions
+        Which, (M,) int64.
+    name
+        As in `Listing`.
+    ranking
+        Whose ranks and suggestions the tiles show.
+    is_flagged
+        Which samples are marked as flagged, (N,) bool.
+    page
+        From 1; one beyond the last is the last.
+    """
+    n_pages = max(1, -(-len(positions) // PAGE_SIZE))
+    page = min(max(page, 1), n_pages)
+    start = (page - 1) * PAGE_SIZE
+    shown = positions[start : start + PAGE_SIZE]
+    return Listing(
+        dataset=dataset,
+        ranking=ranking,
+        name=name,
+        page=page,
+        n_pages=n_pages,
+        tiles=_tiles(dataset, ranking, is_flagged, shown, shelf.standing(dataset)),
+        next_positions=tuple(positions[start + PAGE_SIZE : start + 2 * PAGE_SIZE].tolist()),
     )
 
 
@@ -278,11 +342,10 @@ def _counts(
 def _tiles(
     dataset: Dataset,
     ranking: Ranked,
-    filters: Filters,
+    is_flagged: NDArray[np.bool_],
     positions: NDArray[np.int64],
     standing: Standing,
 ) -> tuple[Tile, ...]:
-    is_flagged = suspects.flagged(ranking, filters.cut)
     shown: list[Tile] = []
     for position in positions.tolist():
         key = dataset.sample_keys[position]

@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from audit.ui import outbox, palette
-from audit.workbench.ranking_view import View
+from audit.workbench.ranking_view import Listing
 
 SIDE = 128
 """Side of a thumbnail in pixels; a multiple of the sides of most tiny images."""
@@ -33,7 +33,7 @@ _component = component(
 
 
 def draw(
-    view: View,
+    view: Listing,
     *,
     reviewer: str,
     key: str,
@@ -77,7 +77,7 @@ def sheet_address(dataset_id: str, positions: Sequence[int], *, is_dark: bool) -
     return f"api/datasets/{dataset_id}/sheet?{urlencode(asked, safe=',')}"
 
 
-def data(view: View, reviewer: str) -> dict[str, Any]:
+def data(view: Listing, reviewer: str) -> dict[str, Any]:
     """Return what `gallery.js` draws; addresses are relative to where the pages are served.
 
     Parameters
@@ -91,7 +91,7 @@ def data(view: View, reviewer: str) -> dict[str, Any]:
     classes = list(dataset.class_names) if dataset.n_classes <= _MOST_CLASSES_SENT else None
     asked = urlencode({"method": method, "count": 1, "classes": 1})
     return {
-        "view": f"{view.ranking.scores_id} {view.filters} {view.as_of} {view.page}",
+        "view": f"{view.ranking.scores_id} {view.name} {view.page}",
         "dataset": dataset.id,
         "method": method,
         "scores_id": view.ranking.scores_id,
