@@ -171,13 +171,18 @@ class Aum:
         start = self.skip_first if run.n_epochs > 1 else 0
         evidence.signal(run, "margin", method="aum", start=start, end=self.max_epochs)
 
-        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-            area = ranking.mean_over_epochs(
+        def area(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+            return ranking.mean_over_epochs(
                 values[:, :, 0].T, skip_first=start, end=self.max_epochs
             )
-            return ranking.suspicion(area)
 
-        return Responder(run=run, row=row, signals=("margin",), answer=answer)
+        return Responder(
+            run=run,
+            row=row,
+            signals=("margin",),
+            answer=lambda values: ranking.suspicion(area(values)),
+            log_odds=lambda values: -area(values),
+        )
 
     def _rank_only(self, runs: tuple[TrainingDynamics, ...]) -> Scores:
         """Return AUM without a cut, for dynamics recorded elsewhere without threshold rows.

@@ -115,12 +115,18 @@ class Direct:
         for signal in signals:
             evidence.signal(run, signal, method=name)
 
-        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        def quantity(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
             if name == "log_ratio":
-                return ranking.suspicion(_log_ratio_of_epochs(values))
-            return ranking.suspicion(_OF_MARGINS[name](values[:, :, 0].T, params))
+                return _log_ratio_of_epochs(values)
+            return _OF_MARGINS[name](values[:, :, 0].T, params)
 
-        return Responder(run=run, row=row, signals=signals, answer=answer)
+        return Responder(
+            run=run,
+            row=row,
+            signals=signals,
+            answer=lambda values: ranking.suspicion(quantity(values)),
+            log_odds=lambda values: -quantity(values),
+        )
 
 
 def _margin(margins: Floats, params: Mapping[str, ParameterValue]) -> NDArray[np.float64]:
@@ -175,6 +181,9 @@ _OF_MARGINS: Mapping[str, Callable[[Floats, Mapping[str, ParameterValue]], NDArr
 }
 """Margins (T, R) and checked parameters → the statistic of every row, (R,)."""
 
+_SMALLEST = 1.4e-45
+"""Smallest probability above 0 that float32 records."""
+
 _RATIO_SIGNALS = ("given_probability", "given_logit", "best_other_logit")
 
 
@@ -183,7 +192,10 @@ def _log_ratio_of_epochs(values: Floats) -> NDArray[np.float64]:
 
     The best other class of each epoch stands for the best one on average, which only the table of mean
     probabilities knows: where the network's favourite changes, the result is a little more suspicious.
+    Its probability is the given one's times exp of the difference of their logits.
     """
     given = values[:, :, 0].astype(np.float64)
-    other = given * np.exp(values[:, :, 2].astype(np.float64) - values[:, :, 1])
+    difference = values[:, :, 2].astype(np.float64) - values[:, :, 1]
+    # In logarithms, because the given one's probability may have vanished; no probability exceeds 1.
+    other = np.exp(np.minimum(np.log(np.maximum(given, _SMALLEST)) + difference, 0.0))
     return ranking.log_ratio(given.mean(axis=1), other.mean(axis=1))

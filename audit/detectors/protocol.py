@@ -58,12 +58,16 @@ class Responder:
         Recorded values (M, T, C) floating, each signal in its own unit → suspicion (M,) float64 in
         [0, 1], higher = more likely wrong. For the row's own values it gives the suspicion that this
         run alone gives the sample.
+    log_odds
+        The same on the scale log(s / (1 - s)), (M,) float64, where the detector knows it better than
+        the suspicion's floats say: a sigmoid near 1 hides what moves its argument.
     """
 
     run: TrainingDynamics
     row: int
     signals: tuple[str, ...]
     answer: Callable[[NDArray[np.floating[Any]]], NDArray[np.float64]]
+    log_odds: Callable[[NDArray[np.floating[Any]]], NDArray[np.float64]] | None = None
 
 
 class Detector(Protocol):

@@ -320,6 +320,36 @@ def test_without_mean_probabilities_there_are_scores_but_no_suggestions(name, ma
     assert_array_equal(scores.suggested_label, -1)
 
 
+@every_detector
+def test_its_responder_gives_for_recorded_values_what_that_run_alone_gives_the_sample(name, made):
+    detector = registry.build(name)
+    for sample in (0, 41, 305):
+        responder = detector.responder(made[name].runs, sample)
+        run, row = responder.run, responder.row
+        assert (run.sample[row], run.role[row]) == (sample, 0)
+        own = np.stack([run.signals[signal][:, row] for signal in responder.signals], axis=1)
+        found = responder.answer(np.stack([own, own[::-1], own]))
+        assert (found.shape, found.dtype) == ((3,), np.float64)
+        assert found.min() >= 0
+        assert found.max() <= 1
+        # What stands beside a sequence in a batch is nothing to it.
+        assert_allclose(found[[0, 2]], responder.answer(own[None])[0], atol=1e-6)
+        alone = detector.score([run], silent).suspicion[sample]
+        if name == "log_ratio":
+            # Of other classes only the best one of each epoch is recorded; its mean is the larger.
+            assert alone - 1e-6 <= found[0] < alone + 0.25
+        else:
+            assert_allclose(found[0], alone, atol=1e-6)
+        if responder.log_odds is not None:
+            assert_allclose(1 / (1 + np.exp(-responder.log_odds(own[None]))), found[:1], atol=1e-6)
+
+
+@every_detector
+def test_a_sample_that_no_run_trained_has_no_responder(name, made):
+    with pytest.raises(UnreliableError, match=f"trained sample 599 .* {name}"):
+        registry.build(name).responder(made[name].runs, 599)
+
+
 def test_an_unknown_method_is_refused_with_those_that_exist():
     with pytest.raises(NotFoundError, match="no method 'aom'; there are aum, margin"):
         registry.build("aom")
