@@ -13,7 +13,7 @@ import typer
 
 from audit import __version__
 from audit.cli import app as dashboard
-from audit.cli import datasets, decisions, exports, runs, scores, system
+from audit.cli import corrupting, datasets, decisions, exports, runs, scores, system
 from audit.cli.session import WorkspaceOption, as_command, printable
 from audit.errors import AuditError
 
@@ -65,6 +65,7 @@ COMMANDS = (
     ("Datasets", "show", datasets.show),
     ("Datasets", "delete", datasets.delete),
     ("Datasets", "relocate", datasets.relocate),
+    ("Datasets", "corrupt", corrupting.corrupt),
     ("Training", "train", runs.train),
     ("Training", "cancel", runs.cancel),
     ("Training", "resume", runs.resume),

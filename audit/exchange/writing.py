@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audit.errors import AuditError, InputError, RefusedError, WorkspaceError
 from audit.exchange import manifest
-from audit.records.dataset import Dataset, SourceKind
+from audit.records.dataset import Dataset, ImportPlan, SourceKind
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -32,7 +32,7 @@ _REASONS = {
 @contextmanager
 def staged(
     *targets: Path,
-    dataset: Dataset | None = None,
+    dataset: Dataset | ImportPlan | None = None,
     force: bool = False,
     only_ours: bool = False,
     kept: Mapping[Path, str] | None = None,
@@ -87,7 +87,7 @@ def staged(
 def check(
     target: Path,
     *,
-    dataset: Dataset | None = None,
+    dataset: Dataset | ImportPlan | None = None,
     force: bool = False,
     only_ours: bool = False,
     kept: Mapping[Path, str] | None = None,
@@ -194,7 +194,7 @@ def _check_kept(target: Path, kept: Mapping[Path, str]) -> None:
                 )
 
 
-def _check_outside(target: Path, dataset: Dataset) -> None:
+def _check_outside(target: Path, dataset: Dataset | ImportPlan) -> None:
     places, images = _source_places(dataset)
     for candidate in _candidates(target):
         inside = next((p for p in places if candidate == p or p in candidate.parents), None)
@@ -211,7 +211,7 @@ def _check_outside(target: Path, dataset: Dataset) -> None:
             )
 
 
-def _source_places(dataset: Dataset) -> tuple[set[Path], set[str]]:
+def _source_places(dataset: Dataset | ImportPlan) -> tuple[set[Path], set[str]]:
     """Return the real paths that make up the source: places as a whole, and single images.
 
     A table's own folder is not its source, or nobody could write ``scores.csv`` beside
