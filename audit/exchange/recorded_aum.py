@@ -1,7 +1,8 @@
 """The CSV files of the ``aum`` package.
 
 ``aum_values.csv`` (``sample_id, aum``) knows one average margin per sample: one epoch, no labels,
-no classes. ``full_aum_records.csv`` knows every update: margin, both logits and both classes.
+no classes. ``full_aum_records.csv`` knows every update: margin, both logits and both classes. A
+measurement that has no row, or a row without numbers, was not recorded.
 """
 
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from audit.errors import InputError
-from audit.exchange.recorded_signals import Recorded, distinct
+from audit.exchange.recorded_signals import Recorded, distinct, missing_message
+from audit.numerics import gaps
 from audit.records.dynamics import Role, TrainingDynamics
 
 VALUES, RECORDS = "aum_values.csv", "full_aum_records.csv"
@@ -21,15 +23,8 @@ _MAX_CLASSES = 100_000
 """Classes have no names here and get one each; more are a mistake in the file."""
 
 _VALUE_COLUMNS = ("sample_id", "aum")
-_RECORD_COLUMNS = (
-    "sample_id",
-    "num_measurements",
-    "target_logit",
-    "target_val",
-    "other_logit",
-    "other_val",
-    "margin",
-)
+_MEASURED_COLUMNS = ("target_val", "other_logit", "other_val", "margin")
+_RECORD_COLUMNS = ("sample_id", "num_measurements", "target_logit", *_MEASURED_COLUMNS)
 
 
 def read(path: Path) -> Recorded:
@@ -38,13 +33,15 @@ def read(path: Path) -> Recorded:
     From ``aum_values.csv``: one epoch whose ``margin`` is the average margin; no class names, given
     labels unknown. From ``full_aum_records.csv``: ``margin``, ``given_logit``, ``best_other_logit``
     and ``best_other_class``. Samples are in the order in which they appear first. The package
-    cannot say which class is a threshold sample's extra one: such rows count as given ones.
+    cannot say which class is a threshold sample's extra one: such rows count as given ones. It counts
+    each sample's own measurements, so one that has fewer lacks the numbers that others have: the last
+    ones, unless the file leaves numbers out.
 
     Raises
     ------
     InputError
-        If the columns are others, there is no row, a value is no number, a class no index, or
-        samples have different numbers of measurements.
+        If the columns are others, there is no row, a value is no number, a class no index, or a
+        sample has a measurement twice or none.
     """
     try:
         table = pacsv.read_csv(
@@ -96,27 +93,47 @@ def _of_records(name: str, table: pa.Table) -> Recorded:
     places: dict[str, int] = {}
     sample = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
     ids = tuple(places)
-    counts = np.bincount(sample, minlength=len(ids))
-    n_epochs = int(counts[0]) if len(counts) else 0
-    odd = np.flatnonzero(counts != n_epochs)
-    if len(odd):
-        raise InputError(
-            f"{name!r}: the sample {ids[odd[0]]!r} has {counts[odd[0]]} measurements, "
-            f"{ids[0]!r} has {n_epochs}: every sample needs one per epoch."
-        )
-    if not n_epochs:
+    if not ids:
         raise InputError(f"{name!r} holds no measurement.")
-    order = np.lexsort((_numbers(name, table, "num_measurements"), sample))
+    numbers, epoch = np.unique(_numbers(name, table, "num_measurements"), return_inverse=True)
+    cells, counts = np.unique(epoch * len(ids) + sample, return_counts=True)
+    if (counts > 1).any():
+        one, twice = divmod(int(cells[int(counts.argmax())]), len(ids))
+        raise InputError(f"{name!r}: sample {ids[twice]!r} has measurement {numbers[one]:g} twice.")
+    measured = {key: _numbers(name, table, key, may_lack=True) for key in _MEASURED_COLUMNS}
+    lacks = np.stack([np.isnan(values) for values in measured.values()])
+    torn = lacks.any(axis=0) & ~lacks.all(axis=0)
+    if torn.any():
+        row = int(torn.argmax())
+        raise InputError(
+            f"{name!r}: row {row + 1} has no finite number in the column "
+            f"{_MEASURED_COLUMNS[int(lacks[:, row].argmax())]!r}."
+        )
+    is_there = ~lacks.all(axis=0)
+    is_missing = np.ones((len(numbers), len(ids)), dtype=np.bool_)
+    is_missing[epoch[is_there], sample[is_there]] = False
+    if is_missing.all(axis=0).any():
+        lost = ids[int(is_missing.all(axis=0).argmax())]
+        raise InputError(f"{name!r}: the sample {lost!r} has no measurement: leave it out.")
 
-    def column(key: str) -> NDArray[np.float64]:
-        return _numbers(name, table, key)[order].reshape(len(ids), n_epochs).T
+    def column(values: NDArray[np.generic]) -> NDArray[np.generic]:
+        table = np.zeros(is_missing.shape, dtype=values.dtype)
+        table[epoch[is_there], sample[is_there]] = values[is_there]
+        return gaps.filled(table, is_missing)
 
-    target, other = (_classes(name, k, column(k)) for k in ("target_logit", "other_logit"))
-    if (target != target[0]).any():
-        changed = int(np.flatnonzero((target != target[0]).any(axis=0))[0])
+    target = _classes(name, "target_logit", _numbers(name, table, "target_logit"))
+    given = np.zeros(len(ids), dtype=np.int32)
+    given[sample] = target
+    if (given[sample] != target).any():
+        changed = sample[int((given[sample] != target).argmax())]
         raise InputError(f"{name!r}: the target of sample {ids[changed]!r} changes between epochs.")
-    given = target[0]
+    other = column(_classes(name, "other_logit", np.where(is_there, measured["other_logit"], 0.0)))
     n_classes = int(max(target.max(), other.max())) + 1
+    signals = {
+        "margin": measured["margin"],
+        "given_logit": measured["target_val"],
+        "best_other_logit": measured["other_val"],
+    }
     dynamics = TrainingDynamics(
         run_id=name,
         n_samples=len(ids),
@@ -124,18 +141,15 @@ def _of_records(name: str, table: pa.Table) -> Recorded:
         sample=np.arange(len(ids), dtype=np.int64),
         assigned_label=given,
         role=np.full(len(ids), Role.GIVEN, dtype=np.int8),
-        signals={
-            "margin": column("margin").astype(np.float32),
-            "given_logit": column("target_val").astype(np.float32),
-            "best_other_logit": column("other_val").astype(np.float32),
-            "best_other_class": other,
-        },
+        signals={key: column(values).astype(np.float32) for key, values in signals.items()}
+        | {"best_other_class": other},
     )
     return Recorded(
         dynamics=dynamics,
         sample_ids=ids,
         class_names=tuple(str(k) for k in range(n_classes)),
         given_labels=given,
+        messages=missing_message(name, int(is_missing.sum()), is_missing.size),
     )
 
 
@@ -149,13 +163,18 @@ def _classes(name: str, column: str, values: NDArray[np.float64]) -> NDArray[np.
     return values.astype(np.int32)
 
 
-def _numbers(name: str, table: pa.Table, column: str) -> NDArray[np.float64]:
+def _numbers(
+    name: str, table: pa.Table, column: str, *, may_lack: bool = False
+) -> NDArray[np.float64]:
+    """Return a column; NaN where a cell is empty or NaN, which is refused unless `may_lack`."""
     try:
         values = table.column(column).cast(pa.float64()).to_numpy()
     except pa.ArrowException as error:
         raise InputError(f"{name!r}: the column {column!r} holds what is no number.") from error
     # What float32 cannot hold would become an infinity there.
     is_finite = np.isfinite(values) & (np.abs(values) <= np.finfo(np.float32).max)
+    if may_lack:
+        is_finite |= np.isnan(values)
     if not is_finite.all():
         row = int(np.argmin(is_finite)) + 1
         raise InputError(f"{name!r}: row {row} has no finite number in the column {column!r}.")

@@ -1,12 +1,13 @@
 """Training dynamics of dataset cartography: one JSON lines file per epoch.
 
 ``dynamics_epoch_<e>.jsonl`` from 0 upward, each line
-``{"guid": …, "logits_epoch_<e>": [K numbers], "gold": class index}``.
+``{"guid": …, "logits_epoch_<e>": [K numbers], "gold": class index}``. A sample without a line was not
+recorded in that epoch.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -35,7 +36,7 @@ def epoch_files(folder: Path) -> dict[int, Path]:
 
 
 def read(folder: Path) -> Recorded:
-    """Return the dynamics of a folder; samples are in the order of the first epoch.
+    """Return the dynamics of a folder; samples are in the order in which they appear first.
 
     Raises
     ------
@@ -46,41 +47,69 @@ def read(folder: Path) -> Recorded:
     if list(files) != list(range(len(files))) or not files:
         missing = next(epoch for epoch in range(len(files) + 1) if epoch not in files)
         raise InputError(f"The folder {str(folder)!r} lacks dynamics_epoch_{missing}.jsonl.")
-    first = list(_lines(files[0], 0))
-    guids = distinct([guid for guid, _, _ in first], files[0].name)
-    labels = np.array([gold for _, gold, _ in first], dtype=np.int64)
+    try:
+        return _read(folder.name, files, _golds({0: files[0]}))
+    except _LaterSampleError:
+        # Rare, and it takes reading every file twice.
+        return _read(folder.name, files, _golds(files))
+
+
+class _LaterSampleError(Exception):
+    """A sample has no line in the first epoch."""
+
+
+def _golds(files: Mapping[int, Path]) -> dict[str, int]:
+    """Return the class index of every sample in the files, in the order of its first line."""
+    golds: dict[str, int] = {}
+    for epoch, path in files.items():
+        own = [(guid, gold) for guid, gold, _ in _lines(path, epoch)]
+        distinct([guid for guid, _ in own], path.name)
+        for guid, gold in own:
+            golds.setdefault(guid, gold)
+    return golds
+
+
+def _read(name: str, files: Mapping[int, Path], golds: Mapping[str, int]) -> Recorded:
+    places = {guid: place for place, guid in enumerate(golds)}
+    labels = np.array(list(golds.values()), dtype=np.int64)
+    n_logits = next((len(logits) for _, _, logits in _lines(files[0], 0)), 0)
     return of_logits(
-        folder.name,
-        epochs=(_epoch(path, epoch, guids, labels) for epoch, path in files.items()),
+        name,
+        epochs=(_epoch(path, epoch, places, labels, n_logits) for epoch, path in files.items()),
         labels=labels,
-        sample_ids=guids,
+        sample_ids=tuple(golds),
     )
 
 
 def _epoch(
-    path: Path, epoch: int, guids: tuple[str, ...], labels: NDArray[np.int64]
+    path: Path,
+    epoch: int,
+    places: Mapping[str, int],
+    labels: NDArray[np.int64],
+    n_logits: int,
 ) -> NDArray[np.float32]:
-    places = {guid: place for place, guid in enumerate(guids)}
-    rows: list[list[float] | None] = [None] * len(guids)
+    rows: list[list[float] | None] = [None] * len(places)
     for guid, gold, logits in _lines(path, epoch):
         place = places.get(guid)
-        if place is None or rows[place] is not None:
-            why = "is there twice" if place is not None else "is not in the first epoch"
-            raise InputError(f"{path.name!r}: the sample {guid!r} {why}.")
+        if place is None:
+            raise _LaterSampleError
+        if rows[place] is not None:
+            raise InputError(f"{path.name!r}: the sample {guid!r} is there twice.")
         if gold != labels[place]:
             raise InputError(
-                f"{path.name!r}: the sample {guid!r} has gold {gold}, in the first epoch "
+                f"{path.name!r}: the sample {guid!r} has gold {gold}, in an earlier epoch "
                 f"{labels[place]}."
             )
+        if len(logits) != n_logits:
+            raise InputError(
+                f"{path.name!r}: the sample {guid!r} has {len(logits)} logits, the first one has "
+                f"{n_logits}."
+            )
         rows[place] = logits
-    whole = [row for row in rows if row is not None]
-    if len(whole) < len(rows):
-        raise InputError(f"{path.name!r}: the sample {guids[rows.index(None)]!r} is missing.")
-    if len({len(row) for row in whole}) != 1:
-        raise InputError(f"{path.name!r}: samples have different numbers of logits.")
+    missing = [np.nan] * n_logits
     # A logit beyond float32 becomes an infinity, which is refused with its sample's name.
     with np.errstate(over="ignore"):
-        return np.array(whole, dtype=np.float32)
+        return np.array([missing if row is None else row for row in rows], dtype=np.float32)
 
 
 def _lines(path: Path, epoch: int) -> Iterator[tuple[str, int, list[float]]]:

@@ -1,6 +1,7 @@
 """Score runs with detectors and seal the answers; or score dynamics recorded elsewhere into a file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def _score_file(arguments: Mapping[str, Any], report: Report) -> list[dict[str, 
     for number, method in enumerate(methods):
         report(number / len(methods), f"scoring with {method}")
         own = arguments.get("params", {}).get(method, {})
-        answers.append(registry.build(method, own).score([found.dynamics], report))
+        answer = registry.build(method, own).score([found.dynamics], report)
+        answers.append(replace(answer, messages=(*found.messages, *answer.messages)))
     scores_file.write(
         Path(arguments["out"]),
         scores_file.of_recorded(found),

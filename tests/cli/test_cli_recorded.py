@@ -78,6 +78,16 @@ def test_margins_of_probabilities_are_refused_with_the_reason(labeltrace, logits
     assert len(read(tmp_path / "s.csv")) == N
 
 
+def test_the_scoring_says_how_many_entries_were_missing(labeltrace, logits, tmp_path):
+    values, given = logits
+    values[2, 7] = np.nan
+    np.savez(tmp_path / "d.npz", logits=values, labels=given)
+    words = ("--method", "margin", "--axes", "enk", "--out", tmp_path / "s.csv", "--json")
+    told = labeltrace("score", tmp_path / "d.npz", *words).json["scores"]["margin"]
+    assert told["messages"][0].startswith("1 of 96 entries of 'd.npz' (a sample in an epoch) were ")
+    assert told["scored"] == N
+
+
 def test_files_are_scored_one_at_a_time_into_a_named_output(labeltrace, logits, tmp_path):
     values, given = logits
     np.savez(tmp_path / "d.npz", logits=values, labels=given)

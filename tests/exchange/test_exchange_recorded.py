@@ -93,6 +93,42 @@ def test_labels_may_be_words_beside_class_names(saved):
     assert samples.paths == [None] * 3
 
 
+def test_a_missing_entry_lies_between_the_same_samples_other_epochs(saved):
+    logits = np.repeat(LOGITS[:1], 4, axis=0)
+    logits[3] = LOGITS[1]
+    logits[1:3, 0] = logits[0, 1] = np.nan
+    made = recorded.read(saved(logits=logits, labels=LABELS))
+    margin = made.dynamics.signals["margin"]
+    # Of sample 0 from -2 to 3 in three steps; sample 1 begins as its second epoch.
+    np.testing.assert_allclose(margin[:, 0], [-2, -1 / 3, 4 / 3, 3], rtol=1e-6)
+    assert margin[:, 1:].T.tolist() == [[0.5, 0.5, 0.5, -1.0], [4.0, 4.0, 4.0, 5.0]]
+    expected = (1 / (1 + np.exp(2)) + 1 / (1 + np.exp(-3))) / 2
+    mean = made.dynamics.mean_probabilities
+    np.testing.assert_allclose(mean.values[0, 0], expected, rtol=1e-6)
+    assert made.messages == (
+        "3 of 12 entries of 'd.npz' (a sample in an epoch) were missing and were filled in from the "
+        "same sample's epochs before and after.",
+    )
+
+
+def test_missing_probabilities_are_filled_in_as_logits_are(saved):
+    probs = np.array([[[0.25, 0.75]], [[np.nan, np.nan]], [[0.75, 0.25]]], dtype=np.float32)
+    made = recorded.read(saved(probs=np.repeat(probs, 2, axis=1), labels=[0, 1]), axes=Axes.ENK)
+    assert made.dynamics.signals["given_probability"][1].tolist() == [0.5, 0.5]
+    assert made.dynamics.mean_probabilities.values.tolist() == [[0.5, 0.5]] * 2
+
+
+def test_a_recording_without_gaps_says_nothing_about_them(saved):
+    assert recorded.read(saved(logits=LOGITS, labels=LABELS)).messages == ()
+
+
+def test_an_unlabelled_sample_may_be_missing_throughout(saved):
+    logits = LOGITS * np.array([[1], [np.nan], [1]], dtype=np.float32)
+    made = recorded.read(saved(logits=logits, labels=[0, -1, 0]))
+    assert made.dynamics.sample.tolist() == [0, 2]
+    assert made.messages == ()
+
+
 def broken(**changes):
     return {"logits": LOGITS, "labels": LABELS} | changes
 
@@ -113,6 +149,9 @@ def broken(**changes):
         (broken(ids=[1, 2]), "need as many ids"),
         (broken(class_names=["a"]), "2 classes need as many distinct class_names"),
         (broken(logits=np.where(LOGITS == 5, np.nan, LOGITS)), "sample 2 has values in epoch 1"),
+        (broken(logits=np.where(LOGITS == 5, np.inf, LOGITS)), "sample 2 has values in epoch 1"),
+        (broken(logits=LOGITS * [[np.inf], [1], [1]]), "sample 0 has values in epoch 0"),
+        (broken(logits=LOGITS * [[1], [np.nan], [1]]), "'1' is missing in every epoch"),
         ({"probs": LOGITS, "labels": LABELS}, "are no probabilities"),
         (
             broken(labels=np.array([0, None, 1], dtype=object)),
@@ -166,14 +205,24 @@ def test_cartography_epochs_are_aligned_by_guid(tmp_path):
     assert made.dynamics.n_epochs == 11
 
 
+def test_cartography_lines_that_are_missing_are_filled_in(tmp_path):
+    epochs = [
+        [("a", [1.0, 3.0], 0)],
+        [("a", [4.0, 1.0], 0), ("b", [0.0, 2.0], 1)],
+        [("b", [0.0, 4.0], 1)],
+    ]
+    made = recorded.read(cartography(tmp_path, *epochs))
+    assert made.sample_ids == ("a", "b")
+    assert made.dynamics.signals["margin"].T.tolist() == [[-2, 3, 3], [2, 2, 4]]
+    assert made.messages[0].startswith("2 of 6 entries")
+
+
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
-        ([("a", [1, 2], 0)], "the sample 'b' is missing"),
         ([("a", [1, 2], 0), ("a", [1, 2], 0)], "the sample 'a' is there twice"),
-        ([("a", [1, 2], 0), ("c", [1, 2], 0)], "the sample 'c' is not in the first epoch"),
-        ([("a", [1, 2], 1), ("b", [1, 2], 1)], "gold 1, in the first epoch 0"),
-        ([("a", [1], 0), ("b", [1, 2], 1)], "different numbers of logits"),
+        ([("a", [1, 2], 1), ("b", [1, 2], 1)], "gold 1, in an earlier epoch 0"),
+        ([("a", [1], 0), ("b", [1, 2], 1)], "'a' has 1 logits, the first one has 2"),
         ([("a", ["x", 1], 0), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
         ([("a", [1, 2], "0"), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
         ([("a", [10**400, 2], 0), ("b", [1, 2], 1)], "Line 1 of 'dynamics_epoch_1.jsonl' is not"),
@@ -239,12 +288,38 @@ def test_aum_values_that_do_not_fit_are_named(tmp_path, text, sentence):
         recorded.read(tmp_path)
 
 
-def test_a_sample_with_fewer_measurements_is_named(tmp_path):
+HEAD = "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n"
+
+
+def test_aum_records_that_lack_measurements_are_filled_in(tmp_path):
     (tmp_path / "full_aum_records.csv").write_text(
-        "sample_id,num_measurements,target_logit,target_val,other_logit,other_val,margin,aum\n"
-        "a,1,0,1.0,1,0.5,0.5,0.5\na,2,0,1.0,1,0.5,0.5,0.5\nb,1,1,1.0,0,0.5,0.5,0.5\n"
+        HEAD
+        + "a,1,0,1.0,1,0.5,0.5,0\na,2,0,,,,,\na,3,0,4.0,2,1.5,2.5,0\na,4,0,1.0,1,0.5,0.5,0\n"
+        + "b,1,1,1.0,0,0.5,0.5,0\nb,3,1,2.0,0,0.5,1.5,0\n"
     )
-    with pytest.raises(InputError, match="'b' has 1 measurements, 'a' has 2"):
+    made = recorded.read(tmp_path)
+    signals = made.dynamics.signals
+    assert signals["margin"].T.tolist() == [[0.5, 1.5, 2.5, 0.5], [0.5, 1.0, 1.5, 1.5]]
+    assert signals["given_logit"].T.tolist() == [[1, 2.5, 4, 1], [1, 1.5, 2, 2]]
+    assert signals["best_other_class"].T.tolist() == [[1, 1, 2, 1], [0, 0, 0, 0]]
+    assert made.given_labels.tolist() == [0, 1]
+    assert made.messages[0].startswith("3 of 8 entries of 'full_aum_records.csv' (a sample in an ")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("a,1,0,1.0,1,0.5,0.5,0\na,1,0,1.0,1,0.5,0.5,0\n", "'a' has measurement 1 twice"),
+        ("a,1,0,1.0,1,0.5,,0\n", "row 1 has no finite number in the column 'margin'"),
+        ("a,1,0,1.0,1,0.5,inf,0\n", "row 1 has no finite number in the column 'margin'"),
+        ("a,,0,1.0,1,0.5,0.5,0\n", "row 1 has no finite number in the column 'num_measurements'"),
+        ("a,1,0,1.0,1,0.5,0.5,0\nb,1,0,,,,,\n", "the sample 'b' has no measurement"),
+        ("a,1,0,1.0,1,0.5,0.5,0\na,2,1,1.0,0,0.5,0.5,0\n", "target of sample 'a' changes"),
+    ],
+)
+def test_aum_records_that_do_not_fit_are_named(tmp_path, rows, sentence):
+    (tmp_path / "full_aum_records.csv").write_text(HEAD + rows)
+    with pytest.raises(InputError, match=sentence):
         recorded.read(tmp_path)
 
 
