@@ -1,7 +1,8 @@
 """The scores file: what detectors say about every sample, as Parquet or CSV, and the way back.
 
-Columns: `BASE_COLUMNS`, then per method ``<method>_suspicion``, ``<method>_flagged`` and the
-method's own quantity under its own name. Rows are in dataset order; nulls are empty cells in CSV.
+Columns: `BASE_COLUMNS`, then per method ``<method>_suspicion``, ``<method>_flagged``, the method's
+own quantity under its own name and, where it estimates one, ``<method>_precision``. Rows are in
+dataset order; nulls are empty cells in CSV.
 ``problem`` says why a sample could not be used; one of a split that was not trained on could have
 been, so it has none, only no suspicion.
 """
@@ -27,7 +28,7 @@ BASE_COLUMNS = ("sample_key", "path", "split", "given_label", "suggested_label",
 UNLABELLED_PROBLEM = "Unlabelled: it has no given label that could be wrong."
 """What `problem` says of a sample without a given label that no method scored."""
 
-_SUSPICION, _FLAGGED = "_suspicion", "_flagged"
+_SUSPICION, _FLAGGED, _PRECISION = "_suspicion", "_flagged", "_precision"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,12 +67,16 @@ class MethodColumns:
         (N,) bool, or ``None`` where the method has no cut.
     quantity_name, quantity
         The method's own value, (N,) float64, NaN where not scored.
+    precision
+        Estimated fraction of wrong labels among the samples at least as suspect, (N,) float64 in
+        [0, 1], NaN where not scored, or ``None`` where the method estimates none.
     """
 
     suspicion: NDArray[np.float64]
     flagged: NDArray[np.bool_] | None
     quantity_name: str
     quantity: NDArray[np.float64]
+    precision: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,14 +177,19 @@ def read(path: Path) -> ScoresFile:
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"The scores file {str(path)!r} cannot be read: {error}.") from error
     names = list(columns)
-    if tuple(names[: len(BASE_COLUMNS)]) != BASE_COLUMNS or len(names) % 3 != 0:
-        raise InputError(f"{str(path)!r} is not a scores file: its columns are {names}.")
+    refusal = InputError(f"{str(path)!r} is not a scores file: its columns are {names}.")
+    if tuple(names[: len(BASE_COLUMNS)]) != BASE_COLUMNS:
+        raise refusal
     methods: dict[str, MethodColumns] = {}
-    for start in range(len(BASE_COLUMNS), len(names), 3):
-        suspicion, flagged, quantity = names[start : start + 3]
+    rest = names[len(BASE_COLUMNS) :]
+    while rest:
+        if len(rest) < 3:
+            raise refusal
+        suspicion, flagged, quantity, *rest = rest
         method = suspicion.removesuffix(_SUSPICION)
         if suspicion != method + _SUSPICION or flagged != method + _FLAGGED:
-            raise InputError(f"{str(path)!r} is not a scores file: its columns are {names}.")
+            raise refusal
+        precision = rest.pop(0) if rest and rest[0] == method + _PRECISION else None
         flags = columns[flagged]
         try:
             methods[method] = MethodColumns(
@@ -189,6 +199,7 @@ def read(path: Path) -> ScoresFile:
                 else np.array([flag in (True, "True", "true") for flag in flags], dtype=np.bool_),
                 quantity_name=quantity,
                 quantity=_floats(columns[quantity]),
+                precision=None if precision is None else _floats(columns[precision]),
             )
         except ValueError as error:
             raise InputError(f"{str(path)!r}: {method} holds what is no number.") from error
@@ -229,6 +240,8 @@ def _columns(samples: ScoredSamples, scores: Sequence[Scores]) -> dict[str, pa.A
             else pa.array(one.flagged, pa.bool_()),
             one.quantity_name: _nullable(one.quantity),
         }
+        if one.precision is not None:
+            new[method + _PRECISION] = _nullable(one.precision)
         for name, column in new.items():
             if name in columns:
                 raise InputError(f"Two columns of the scores file would be named {name!r}.")

@@ -49,3 +49,35 @@ def draw_confused(
     place = np.where(weights[rows, place] > 0, place, weights.argmax(axis=1))
     drawn = classes[rows, place]
     return np.where(total > 0, drawn, -1).astype(np.int32)
+
+
+def without_smoothing(values: Floats, smoothing: float, n_classes: int) -> NDArray[np.float64]:
+    """Return probabilities as a network meant them that was trained on smoothed labels.
+
+    Targets of 1 − ε + ε / K and ε / K teach ε / K for every class, however unlikely it is; that part is
+    taken off and the rest scaled up, (p − ε / K) / (1 − ε). Müller, Kornblith and Hinton 2019, equation
+    (1), inverted. What falls below a hundredth of the probability is kept at that, so that the
+    unlikely classes keep their order.
+
+    Parameters
+    ----------
+    values
+        Probabilities, or means of them, of any shape, floating in [0, 1].
+    smoothing
+        ε, in [0, 1).
+    n_classes
+        K, at least 1.
+
+    Returns
+    -------
+    ndarray
+        float64 in [0, 1], of the same shape.
+
+    Examples
+    --------
+    >>> without_smoothing(np.array([0.82, 0.12, 0.06]), 0.2, 10).round(4)
+    array([1.   , 0.125, 0.05 ])
+    """
+    exact = np.minimum(values.astype(np.float64), 1.0)
+    meant = (exact - smoothing / n_classes) / (1.0 - smoothing)
+    return np.clip(np.maximum(meant, 0.01 * exact), 0.0, 1.0)

@@ -18,8 +18,12 @@ MAX_THRESHOLD_FRACTION = 0.2
 CORRUPTED_FRACTION = 0.1
 """Kim et al. (2024), section 4: copies with a wrong label per original."""
 
-PLANTED_FRACTION = 0.06
-"""Part of the samples that the probe ``planted`` gives a wrong label, for each of its two kinds."""
+PLANTED_FRACTION, MOST_PLANTED_FRACTION = 0.06, 0.1
+"""Part of the samples that the probe ``planted`` gives a wrong label, for each of its two kinds; the
+larger part where the smaller one is fewer than `ENOUGH_PLANTED`."""
+
+ENOUGH_PLANTED = 600
+"""Planted labels of a kind from which an estimate hardly gains by more: 236 were too few."""
 
 CONTAMINATED_FRACTION = 0.3
 """Jia et al. (2023), section 4: symmetric noise that the published detector learnt from."""
@@ -134,6 +138,20 @@ def n_threshold_rows(n_samples: int, n_classes: int, fraction: float | None = No
     return min(n_samples // (n_classes + 1), math.floor(MAX_THRESHOLD_FRACTION * n_samples))
 
 
+def n_planted_rows(n_samples: int, fraction: float | None = None) -> int:
+    """Return how many samples the probe ``planted`` gives a wrong label, for each of its two kinds.
+
+    Examples
+    --------
+    >>> n_planted_rows(45_000), n_planted_rows(8_000), n_planted_rows(3_000)
+    (2700, 600, 300)
+    """
+    if fraction is not None:
+        return math.floor(fraction * n_samples)
+    least = min(ENOUGH_PLANTED, math.floor(MOST_PLANTED_FRACTION * n_samples))
+    return max(math.floor(PLANTED_FRACTION * n_samples), least)
+
+
 def _with_threshold_rows(
     sample: NDArray[np.int64],
     given_label: NDArray[np.int32],
@@ -212,8 +230,7 @@ def _with_planted_rows(
             "The probe “planted” draws labels from what an ordinary run predicted, and there is none "
             "with mean probabilities; train with --probe none first."
         )
-    fraction = PLANTED_FRACTION if config.probe_fraction is None else config.probe_fraction
-    n_planted = math.floor(fraction * len(sample))
+    n_planted = n_planted_rows(len(sample), config.probe_fraction)
     if n_planted < 1 or 2 * n_planted > len(sample):
         raise InputError(
             f"{len(sample)} samples cannot give {n_planted} planted labels of each of two kinds; "
@@ -233,12 +250,15 @@ def _with_planted_rows(
     shift = rng.integers(1, n_classes, size=n_planted)
     assigned_label[uniform] = (given_label[uniform] + shift) % n_classes
     table = base.mean_probabilities
+    # Otherwise the smoothing of the targets would make every other class look equally likely.
+    smoothing = 0.0 if base.config is None else base.config.label_smoothing
+    values = planting.without_smoothing(table.values, smoothing, n_classes)
     role = np.full(len(sample), Role.GIVEN, dtype=np.int8)
     # In random order until enough are found: not every sample need be known to the other run.
     candidates = rest[known[rest]]
     drawn = planting.draw_confused(
         table.classes[base_rows[candidates]],
-        table.values[base_rows[candidates]],
+        values[base_rows[candidates]],
         given_label[candidates],
         rng,
     )

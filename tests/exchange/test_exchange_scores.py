@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -78,6 +80,25 @@ def test_a_scores_file_comes_back(pets, both, tmp_path, name):
         np.testing.assert_array_equal(columns.quantity, one.quantity)
     np.testing.assert_array_equal(back.methods["aum"].flagged, [True, False, False])
     assert back.methods["lstm"].flagged is None
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.parquet"])
+def test_an_estimated_precision_has_a_column_of_its_own_and_comes_back(pets, both, tmp_path, name):
+    planted = replace(
+        scores("planted", [0.9, 0.2, np.nan], [-0.5, 0.5, np.nan], quantity_name="statistic"),
+        precision=np.array([0.875, 0.5, np.nan]),
+    )
+    scores_file.write(tmp_path / name, scores_file.of_dataset(pets), [both[0], planted, both[1]])
+    if name == "s.csv":
+        header, first, *_, last = (tmp_path / name).read_text().splitlines()
+        assert ",statistic,planted_precision,lstm_suspicion," in header
+        assert ",0.9,,-0.5,0.875," in first
+        assert last == "c,c,train,,,c is empty.,,False,,,,,,,,"
+    back = scores_file.read(tmp_path / name).methods
+    assert list(back) == ["aum", "planted", "lstm"]
+    np.testing.assert_array_equal(back["planted"].precision, planted.precision)
+    assert back["planted"].quantity_name == "statistic"
+    assert back["aum"].precision is None
 
 
 def test_scores_that_do_not_fit_are_refused(pets, both, tmp_path):
