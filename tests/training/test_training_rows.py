@@ -118,12 +118,14 @@ def base_run(sample, given, values):
     )
 
 
-def make_planted(n=1000, *, doubts=None, **changes):
+def make_planted(n=1000, *, doubts=None, base_config=None, **changes):
     config = dataclasses.replace(CONFIG, probe=Probe.PLANTED, base_run="base", **changes)
     sample = np.arange(n, dtype=np.int64) * 2
     given = (np.arange(n) % 4).astype(np.int32)
     values = np.zeros((n, 4)) if doubts is None else doubts(given)
     base = base_run(sample, given, values)
+    if base_config is not None:
+        base = dataclasses.replace(base, config=dataclasses.replace(CONFIG, **base_config))
     return rows.build(sample, given, n_classes=4, config=config, base=base), given
 
 
@@ -135,10 +137,10 @@ def next_class_only(given):
     return values
 
 
-def test_planted_labels_are_two_disjoint_kinds_of_six_percent_each_and_all_wrong():
+def test_planted_labels_are_two_disjoint_kinds_of_one_size_and_all_wrong():
     made, given = make_planted(doubts=next_class_only)
     uniform, confused = made.role == Role.PLANTED_UNIFORM, made.role == Role.PLANTED_CONFUSED
-    assert (uniform.sum(), confused.sum()) == (60, 60)
+    assert (uniform.sum(), confused.sum()) == (100, 100)
     is_planted = uniform | confused
     assert (made.assigned_label[is_planted] != given[is_planted]).all()
     assert_array_equal(made.assigned_label[~is_planted], given[~is_planted])
@@ -152,8 +154,30 @@ def test_confused_labels_are_what_the_other_run_doubted_and_uniform_ones_are_any
     assert set(shift[made.role == Role.PLANTED_CONFUSED]) == {1}
     counts = np.bincount(shift[made.role == Role.PLANTED_UNIFORM], minlength=4)
     assert counts[0] == 0
-    # 240 draws over three classes: 80 each, deviation 7.3.
-    assert (np.abs(counts[1:] - 80) < 30).all()
+    # 400 draws over three classes: 133 each, deviation 9.4.
+    assert (np.abs(counts[1:] - 400 / 3) < 40).all()
+
+
+def test_six_percent_are_planted_a_tenth_of_few_and_what_was_asked_for():
+    found = {n: rows.n_planted_rows(n) for n in (20_000, 10_000, 8_000, 3_781, 9)}
+    assert found == {20_000: 1200, 10_000: 600, 8_000: 600, 3_781: 378, 9: 0}
+    assert rows.n_planted_rows(3_781, 0.06) == 226
+
+
+def test_smoothing_of_the_targets_does_not_make_all_other_classes_look_likely():
+    def smoothed(given):
+        return 0.8 * next_class_only(given) + 0.2 / 4
+
+    plain, given = make_planted(n=4000, doubts=smoothed)
+    known, _ = make_planted(n=4000, doubts=smoothed, base_config={"label_smoothing": 0.2})
+
+    def others(made):
+        confused = made.role == Role.PLANTED_CONFUSED
+        return float((((made.assigned_label - given) % 4)[confused] != 1).mean())
+
+    # Taken as they are, two classes of .05 stand beside one of .37: 21 % of the draws.
+    assert others(plain) > 0.15
+    assert others(known) < 0.02
 
 
 def test_planted_labels_need_a_run_with_probabilities_on_the_same_labels():
