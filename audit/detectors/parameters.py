@@ -36,6 +36,8 @@ class Parameter:
         Closed range of a number, ``None`` = open.
     choices
         Words of a choice.
+    is_path
+        Whether a text may name a file; what a user types then means the folder it is typed in.
     help
         One or two sentences for forms and help.
     """
@@ -46,6 +48,7 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    is_path: bool = False
     help: str
 
     def check(self, value: object) -> ParameterValue:

@@ -4,7 +4,7 @@ import functools
 import os
 from pathlib import Path
 
-import audit
+from audit.compute import shipped
 from audit.errors import NotFoundError
 from audit.workbench import places
 from audit.workbench.shelf import Shelf
@@ -33,12 +33,11 @@ def app_folder() -> Path:
     NotFoundError
         If neither is there.
     """
-    package = Path(audit.__file__).resolve().parent
-    for folder in (package / "_app", package.parent):
-        if (folder / "app.py").is_file() and (folder / "pages").is_dir():
-            return folder
+    folder = shipped.folder()
+    if (folder / "app.py").is_file() and (folder / "pages").is_dir():
+        return folder
     raise NotFoundError(
-        f"The dashboard's pages are missing beside {str(package)!r}: install labeltrace again."
+        f"The dashboard's pages are missing in {str(folder)!r}: install labeltrace again."
     )
 
 

@@ -1,0 +1,286 @@
+"""The LSTM noise detector: sequences of a run → calibrated probability that a label is wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.detectors import catalog, evidence, pretrained
+from audit.detectors.lstm import card as cards
+from audit.detectors.lstm import domain, network, profile, sequences, weights
+from audit.detectors.lstm.card import Card
+from audit.detectors.lstm.weights import Weights
+from audit.detectors.parameters import ParameterValue
+from audit.detectors.protocol import Needs, Responder
+from audit.errors import InputError
+from audit.numerics import calibration, ranking
+from audit.records.dynamics import Role, TrainingDynamics
+from audit.records.progress import Report
+from audit.records.scores import DetectorSpec, Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lstm:
+    """Jia et al. 2023, section 3.2, with weights of ours or of the user.
+
+    Deviations from the paper: held-out logits are calibrated by a logistic of two parameters, because a
+    detector that ranks well may answer below 0.5 throughout; the cut follows the noise rate that the
+    probabilities themselves speak for, because a fixed one finds hardly anything after transfer; weights
+    may read the margin as a second channel.
+
+    Parameters
+    ----------
+    weights
+        Name of shipped weights, or path of a file with its card; ``None`` takes the shipped ones that
+        suit the runs best.
+    weights_digest
+        Identity of card and weights (`card.identity`), so that altered weights are another detector;
+        for ``None`` that of all shipped ones.
+    resample
+        ``linear`` brings every sequence to the length that the weights learnt from.
+    cut
+        ``adapted`` or ``card``.
+    """
+
+    weights: str | None
+    weights_digest: str
+    resample: str
+    cut: str
+
+    @property
+    def spec(self) -> DetectorSpec:
+        """Name, version and every parameter."""
+        params = {
+            "weights": self.weights,
+            "weights_digest": self.weights_digest,
+            "resample": self.resample,
+            "cut": self.cut,
+        }
+        return DetectorSpec(name="lstm", version=catalog.entry("lstm").version, params=params)
+
+    @property
+    def needs(self) -> Needs:
+        """What it must be given."""
+        return catalog.entry("lstm").needs
+
+    def score(self, runs: Sequence[TrainingDynamics], report: Report) -> Scores:
+        """Return the probability of a wrong label for every sample that kept its given one.
+
+        Parameters
+        ----------
+        runs
+            One run, or several of one dataset, whose log odds are averaged. Rows that a probe planted
+            are left out.
+        report
+            Told after each block of rows.
+
+        Returns
+        -------
+        Scores
+            `quantity` and `suspicion` are the same probability, at the noise rate that the weights
+            learnt from (``details["weights"]``); where float64 has no digits left beside 1, neighbours
+            are set apart by single steps. `threshold` is the cut on it.
+
+        Raises
+        ------
+        UnreliableError
+            If the runs are not of one dataset, did not record what the weights read, or hold an
+            infinite value.
+        InputError, NotFoundError
+            If the weights are missing or damaged.
+        """
+        runs = evidence.ordered(runs)
+        given = evidence.given_labels(runs)
+        report(0.0, "LSTM noise detector, loading weights")
+        loaded = self._load(runs)
+        parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+        messages: list[str] = []
+        n_missing = 0
+        for number, run in enumerate(runs):
+            rows = run.rows(Role.GIVEN)
+            messages += domain.recording_sentences(
+                loaded.card, run, resample=self.resample == "linear"
+            )
+
+            def told(fraction: float, message: str, number: int = number) -> None:
+                done = (number + fraction) / len(runs)
+                report(done, f"LSTM noise detector, {message} of run {number + 1} of {len(runs)}")
+
+            odds, found, missing = log_odds(
+                loaded, run, rows, resample=self.resample == "linear", report=told
+            )
+            messages += domain.sequence_sentences(loaded.card, run.run_id, found)
+            n_missing += missing
+            parts.append((run.sample[rows], odds))
+        mean_odds = evidence.mean_over_runs(len(given), parts)
+        if n_missing:
+            messages.append(
+                f"{n_missing} recorded values were missing and were interpolated between the epochs "
+                "beside them."
+            )
+        quantity = ranking.suspicion(-mean_odds)
+        cut = (
+            adapted_cut(loaded.card, mean_odds) if self.cut == "adapted" else card_cut(loaded.card)
+        )
+        flagged = mean_odds >= cut.log_odds
+        report(1.0, "LSTM noise detector, done")
+        return Scores(
+            run_ids=tuple(run.run_id for run in runs),
+            spec=self.spec,
+            suspicion=quantity,
+            quantity_name="lstm_probability",
+            quantity=quantity.copy(),
+            suggested_label=evidence.suggested_labels(runs, given),
+            flagged=flagged,
+            threshold=float(calibration.probabilities(np.array([cut.log_odds]))[0]),
+            details={
+                "n_scored": int((~np.isnan(quantity)).sum()),
+                "weights": loaded.card.name,
+                "weights_version": loaded.card.version,
+                "weights_sha256": loaded.card.sha256,
+                "channels": list(loaded.card.channels),
+                "learnt_noise_rate": loaded.card.noise_rate,
+                "noise_rate": cut.noise_rate,
+                "n_missing": n_missing,
+            },
+            messages=tuple(messages),
+        )
+
+    def responder(self, runs: Sequence[TrainingDynamics], sample: int) -> Responder:
+        """Return how a sample's probability depends on its epochs in the first run that trained it.
+
+        Parameters, Raises
+            As `Detector.responder`.
+        """
+        runs = evidence.ordered(runs)
+        run, row = evidence.row_of(runs, sample, method="lstm")
+        loaded = self._load(runs)
+        names = loaded.card.channels
+        sequences.of_rows(run, np.array([row]), names)  # refuses what `score` refuses
+        length = loaded.card.train_length if self.resample == "linear" else None
+
+        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+            made = sequences.resampled(sequences.squashed(values, names), length)
+            logits = network.logits(loaded.network, made)
+            return ranking.suspicion(-loaded.card.calibration.log_odds(logits))
+
+        signals = tuple(sequences.CHANNELS[name].signal for name in names)
+        return Responder(run=run, row=row, signals=signals, answer=answer)
+
+    def _load(self, runs: Sequence[TrainingDynamics]) -> Weights:
+        if self.weights is not None:
+            return weights.load(pretrained.resolve(self.weights))
+        best = pretrained.best_fitting(pretrained.shipped_cards(), runs)
+        return weights.load(pretrained.path_of(best.name))
+
+
+def build(params: Mapping[str, ParameterValue]) -> Lstm:
+    """Return the detector of checked parameters, its weights identified.
+
+    Raises
+    ------
+    InputError, NotFoundError
+        If the weights are missing or damaged, or are not those that `params` identify.
+    """
+    named = params["weights"]
+    if named is None:
+        digest = cards.identity(*pretrained.shipped_cards())
+    else:
+        digest = cards.identity(cards.read(pretrained.resolve(str(named))))
+    if params["weights_digest"] not in (None, digest):
+        raise InputError(
+            f"The weights {named or 'that come with labeltrace'} are not those that the scores were made "
+            "with; score the runs again."
+        )
+    return Lstm(
+        weights=None if named is None else str(named),
+        weights_digest=digest,
+        resample=str(params["resample"]),
+        cut=str(params["cut"]),
+    )
+
+
+def log_odds(
+    loaded: Weights,
+    run: TrainingDynamics,
+    rows: NDArray[np.int64],
+    *,
+    resample: bool,
+    report: Report,
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float32]], int]:
+    """Return calibrated log odds of some rows, what is to know of their sequences, and gaps filled.
+
+    Rows go through in blocks of `network.ROWS_PER_PASS`: a million rows of a hundred epochs take what
+    one block takes, and five numbers per row.
+
+    Parameters
+    ----------
+    loaded, run
+        The detector, and what it reads; signals may be memory-mapped.
+    rows
+        (M,) int64.
+    resample
+        Whether to bring sequences to the weights' length.
+    report
+        Told after every block.
+
+    Returns
+    -------
+    log_odds
+        (M,) float64, high = suspect.
+    statistics
+        As `profile.statistics`, (M,) each.
+    n_missing
+        Entries that were interpolated.
+    """
+    card = loaded.card
+    logits = np.empty(len(rows), dtype=np.float64)
+    found = {name: np.empty(len(rows), dtype=np.float32) for name in profile.STATISTICS}
+    n_missing = 0
+    step = network.ROWS_PER_PASS
+    for begin in range(0, len(rows), step):
+        report(begin / len(rows), f"{begin} of {len(rows)} rows")
+        block = rows[begin : begin + step]
+        made, missing = sequences.of_rows(run, block, card.channels)
+        n_missing += missing
+        for name, values in profile.statistics(made[:, :, 0]).items():
+            found[name][begin : begin + step] = values
+        if resample:
+            made = sequences.resampled(made, card.train_length)
+        logits[begin : begin + step] = network.logits(loaded.network, made)
+    return card.calibration.log_odds(logits), found, n_missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Where to flag: log odds at the learnt noise rate, and the noise rate that they rest on."""
+
+    log_odds: float
+    noise_rate: float
+
+
+def card_cut(card: Card) -> Cut:
+    """Return the cut with the best F1 on the held-out data of the weights."""
+    odds = float(np.log(card.threshold / (1 - card.threshold)))
+    return Cut(log_odds=odds, noise_rate=card.noise_rate)
+
+
+def adapted_cut(card: Card, odds: NDArray[np.float64]) -> Cut:
+    """Return the cut with the best expected F1 at the noise rate that the data themselves speak for.
+
+    Parameters
+    ----------
+    card
+        Of the weights that made the log odds.
+    odds
+        (N,) float64 at the card's noise rate; NaN = not scored.
+    """
+    scored = odds[~np.isnan(odds)]
+    if not len(scored):
+        return card_cut(card)
+    rate = calibration.noise_rate(scored, known_rate=card.noise_rate)
+    shifted = calibration.shift_prior(scored, known_rate=card.noise_rate, new_rate=rate)
+    offset = float(shifted[0] - scored[0])
+    return Cut(log_odds=calibration.expected_f1_cut(shifted) - offset, noise_rate=rate)
