@@ -32,7 +32,11 @@ from audit.store.workspace import Workspace
 Task = Callable[[Workspace, Job, Report], Mapping[str, Any]]
 """A long verb: does the job's work, reports, returns plain JSON values."""
 
-TASKS: Mapping[str, str] = {"train": "audit.tasks.train:run", "score": "audit.tasks.score:run"}
+TASKS: Mapping[str, str] = {
+    "train": "audit.tasks.train:run",
+    "score": "audit.tasks.score:run",
+    "explain": "audit.tasks.explain:run",
+}
 """Kind of job → ``module:function`` of its `Task`, imported when it is called."""
 
 WRITE_SECONDS = 0.25

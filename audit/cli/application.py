@@ -13,7 +13,7 @@ import typer
 
 from audit import __version__
 from audit.cli import app as dashboard
-from audit.cli import corrupting, datasets, decisions, exports, runs, scores, system
+from audit.cli import corrupting, datasets, decisions, explaining, exports, runs, scores, system
 from audit.cli.session import WorkspaceOption, as_command, printable
 from audit.errors import AuditError
 
@@ -72,6 +72,7 @@ COMMANDS = (
     ("Finding suspects", "score", scores.score),
     ("Finding suspects", "audit", scores.audit),
     ("Finding suspects", "evaluate", scores.evaluate),
+    ("Finding suspects", "explain", explaining.explain),
     ("Finding suspects", "methods", scores.methods),
     ("Deciding", "decide", decisions.decide),
     ("Deciding", "undo", decisions.undo),

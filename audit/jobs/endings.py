@@ -116,7 +116,7 @@ def _done(job: Job, result: Mapping[str, Any]) -> str:
     if job.kind == "score":
         methods = ", ".join(str(answer["method"]) for answer in result.get("scores", ()))
         return f"scored with {methods}" if methods else "scored"
-    return "done"
+    return "explained" if job.kind == "explain" else "done"
 
 
 def _is_sealed(workspace: Workspace, run_id: str) -> bool:

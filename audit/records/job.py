@@ -40,7 +40,7 @@ class Job:
     id
         Identity.
     kind
-        ``train`` or ``score``.
+        ``train``, ``score`` or ``explain``.
     arguments
         Plain JSON values that the task understands.
     device

@@ -80,10 +80,13 @@ def find(workspace: Workspace, name: str) -> Job:
         return _record(connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).one())
 
 
-def every(workspace: Workspace, *, run_id: str | None = None) -> tuple[Job, ...]:
-    """Return all jobs, oldest first; with `run_id` only those that work for that run."""
-    wanted = sa.true() if run_id is None else _jobs.c.run_id == run_id
-    return _select(workspace, wanted)
+def every(
+    workspace: Workspace, *, run_id: str | None = None, kind: str | None = None
+) -> tuple[Job, ...]:
+    """Return all jobs, oldest first; only those that work for a run, or are of a kind, if one is given."""
+    of_run = sa.true() if run_id is None else _jobs.c.run_id == run_id
+    of_kind = sa.true() if kind is None else _jobs.c.kind == kind
+    return _select(workspace, of_run, of_kind)
 
 
 def running(workspace: Workspace) -> tuple[Job, ...]:
