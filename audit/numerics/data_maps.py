@@ -98,6 +98,13 @@ def data_map(probabilities: Floats, margins: Floats) -> DataMap:
     )
 
 
+def ambiguous_from(made: DataMap) -> float:
+    """Return the variability above which a row is ambiguous, in [0, 0.5]; NaN without rows."""
+    if not len(made.variability):
+        return float("nan")
+    return float(np.quantile(made.variability, 1 - AMBIGUOUS_FRACTION))
+
+
 def regions(made: DataMap) -> NDArray[np.int8]:
     """Return the region of each row, (R,) int8 codes of `Region`.
 
@@ -111,7 +118,5 @@ def regions(made: DataMap) -> NDArray[np.int8]:
     array([0, 2, 1], dtype=int8)
     """
     code = np.where(made.confidence >= SURE, Region.EASY, Region.HARD).astype(np.int8)
-    if len(code):
-        border = np.quantile(made.variability, 1 - AMBIGUOUS_FRACTION)
-        code[made.variability > border] = Region.AMBIGUOUS
+    code[made.variability > ambiguous_from(made)] = Region.AMBIGUOUS
     return code
