@@ -12,6 +12,7 @@ _PAGES = (
     ("prepare/runs.py", "Runs", "runs"),
     ("find/ranking.py", "Ranking", "ranking"),
     ("find/sample.py", "Sample", "sample"),
+    ("find/explain.py", "Explain", "explain"),
     ("decide/review.py", "Review", "review"),
     ("decide/history.py", "History", "history"),
     ("deliver/export.py", "Export", "export"),

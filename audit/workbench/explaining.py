@@ -11,6 +11,7 @@ import numpy as np
 from audit.detectors import catalog
 from audit.errors import AuditError, NotFoundError, RefusedError
 from audit.jobs import queue, supervisor
+from audit.jobs.launchers import Launch, local
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset
 from audit.records.explanation import Explanation
 from audit.records.job import Job, JobState
@@ -89,7 +90,14 @@ def find_scores(workspace: Workspace, run: Run, method: str) -> str | None:
     return fitting[-1] if fitting else None
 
 
-def start(workspace: Workspace, position: int, scores_ids: Sequence[str], *, seed: int = 0) -> Job:
+def start(
+    workspace: Workspace,
+    position: int,
+    scores_ids: Sequence[str],
+    *,
+    seed: int = 0,
+    launch: Launch = local.launch,
+) -> Job:
     """Queue the explanation of a sample and start a worker; the same that is under way is returned.
 
     Parameters
@@ -100,13 +108,15 @@ def start(workspace: Workspace, position: int, scores_ids: Sequence[str], *, see
         Stored scores, one explanation each.
     seed
         Of the draws.
+    launch
+        Starts the worker.
     """
     arguments = {"sample": position, "scores": list(scores_ids), "seed": seed, "threads": 1}
     for job in job_rows.under_way(workspace):
         if job.kind == KIND and dict(job.arguments) == arguments:
             return job
     job = queue.enqueue(workspace, KIND, arguments, device=SCORING_DEVICE)
-    supervisor.start_waiting(workspace)
+    supervisor.start_waiting(workspace, launch=launch)
     return job
 
 

@@ -80,6 +80,11 @@ def draw_right(dataset: Dataset, sample: View, found: tuple[Trajectory, ...]) ->
             alt=trajectories.summary(dataset, chosen),
         )
         sample_panels.remarks(chosen)
+    if sample.scored_by is not None and sample.scored_by.rank is not None:
+        st.page_link(
+            shell.page_path("explain"), label="Explain the suspicion", icon=ARROW,
+            query_params={"dataset": dataset.name, "sample": sample.key},
+        )  # fmt: skip
     if sample.scores:
         st.header("Scores")
         sample_panels.scores(sample)

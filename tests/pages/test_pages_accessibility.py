@@ -9,12 +9,13 @@ from audit.cli import main
 
 pytestmark = pytest.mark.browser
 
-ADDRESSES = ("", "datasets", "runs", "ranking", "sample", "review", "history", "export")
+ADDRESSES = ("", "datasets", "runs", "ranking", "sample", "explain", "review", "history", "export")
 
 DRAWN = {
     "ranking": "[data-testid=gallery-tile]",
     "review": "[data-testid=review-image][data-sample-key]",
     "sample": "img[alt]:not([alt=''])",
+    "explain": ".bars .point",
 }
 """What stands on a page once its pictures have come."""
 
@@ -29,6 +30,8 @@ def with_decisions(serve_module, staged_workspace, tmp_path_factory):
         words = ["decide", "staged", f"{sample:03d}", *verdict, "--note", "looked twice"]
         assert main(["--workspace", str(workspace), *words]) == 0
     assert main(["--workspace", str(workspace), "undo", "staged", "004"]) == 0
+    words = ["explain", "staged-none-1", "000", "--method", "margin"]
+    assert main(["--workspace", str(workspace), *words]) == 0
     return serve_module(workspace)
 
 
@@ -64,7 +67,7 @@ def look(tab, visit, url, drawn="h1"):
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_axe_objects_to_nothing_where_there_is_work(with_decisions, tab, visit, address):
-    query = "?dataset=staged&sample=000" if address == "sample" else "?dataset=staged"
+    query = "?dataset=staged" + "&sample=000" * (address in ("sample", "explain"))
     found = look(tab, visit, f"{with_decisions.url}/{address}{query}", DRAWN.get(address, "h1"))
     assert found == {"light": [], "dark": []}
 
