@@ -230,7 +230,7 @@ def _fit(
     kept, kept_epoch, kept_q = encoder.copy(), 0, q_noisy
     for epoch in range(1, settings.epochs + 1):
         message = f"DynaCor's encoder, alpha {alpha:g}, epoch {epoch} of {settings.epochs}"
-        steps = list(_batches(population, epoch, settings))
+        steps = list(batches(population, epoch, settings))
         for number, (chosen, n_originals, n_copies) in enumerate(steps):
             if number % _STEPS_BETWEEN_REPORTS == 0:
                 report((epoch - 1 + number / len(steps)) / settings.epochs, message)
@@ -246,7 +246,7 @@ def _fit(
     return Fit(alpha=alpha, curve=tuple(curve), epoch=kept_epoch, encoder=kept, q_noisy=kept_q)
 
 
-def _batches(
+def batches(
     population: Population, epoch: int, settings: Settings
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """Yield which sequences each batch holds, and how many originals and copies have each.

@@ -109,12 +109,18 @@ def refuse_switched(sanity: Sanity) -> None:
     Raises
     ------
     UnreliableError
-        If most copies look right, or samples that are called wrong were learnt no worse than the others.
+        If most copies look right, or no more of them look wrong than of the samples, or samples that are
+        called wrong were learnt no worse than the others.
     """
     if sanity.copies_noisy < COPIES_NEEDED:
         raise UnreliableError(
             f"Only {sanity.copies_noisy:.0%} of the corrupted copies of run {sanity.run_id} look wrong to "
             f"DynaCor, though all of them are: {_advice(sanity)}, or use the method margin."
+        )
+    if sanity.copies_noisy <= sanity.originals_noisy:
+        raise UnreliableError(
+            f"{sanity.originals_noisy:.0%} of the samples of run {sanity.run_id} look wrong to DynaCor and "
+            f"no more of its corrupted copies, which all are: {_advice(sanity)}, or use the method margin."
         )
     if sanity.is_switched:
         raise UnreliableError(
