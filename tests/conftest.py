@@ -216,6 +216,12 @@ def stage() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def interrupt() -> Callable[..., Any]:
+    """Give ``interrupt(workspace, run, …)`` of ``tests/staged.py``: a run that ended early."""
+    return _load("staged").interrupt
+
+
+@pytest.fixture(scope="session")
 def staged_workspace(stage: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a workspace with the dataset ``staged``: 120 samples, scored by aum and margin.
 

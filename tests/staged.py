@@ -14,7 +14,7 @@ from audit.datasets import sources
 from audit.detectors import catalog, registry
 from audit.records.dataset import Dataset
 from audit.records.progress import silent
-from audit.records.run import Run
+from audit.records.run import Run, RunState
 from audit.store import datasets, dynamics, ids, runs, scores
 from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
@@ -85,6 +85,32 @@ def stage(
                 detector = registry.build(method, {})
                 scores.save(workspace, dataset.id, detector.score(sealed, silent))
     return dataset
+
+
+def interrupt(workspace: Workspace, run: Run, *, n_epochs=5, state=RunState.CANCELLED, name=None):
+    """Return a run like a sealed one that ended after some epochs; the sealed one goes.
+
+    There is no network behind it, so that it has no checkpoint and cannot be resumed.
+    """
+    recorded = dynamics.load(workspace, run)
+    signals = {key: np.array(values) for key, values in recorded.signals.items()}
+    runs.delete(workspace, run.id)
+    again = replace(run, id=ids.new(), name=name or run.name, state=state, sealed_at=None)
+    again = replace(again, config=replace(run.config, epochs=recorded.n_epochs))
+    runs.add(workspace, again)
+    rows = SavedRows(
+        sample=recorded.sample,
+        assigned_label=recorded.assigned_label,
+        role=recorded.role,
+        n_samples=recorded.n_samples,
+        n_classes=recorded.n_classes,
+    )
+    with dynamics.DynamicsWriter.open(workspace, again, rows) as writer:
+        for epoch in range(n_epochs):
+            values = {key: signal[epoch] for key, signal in signals.items()}
+            loss = float(values["loss"].mean())
+            writer.write_epoch(epoch, values, progress={"loss": loss, "accuracy": 0.5})
+    return again
 
 
 def _seal(workspace: Workspace, dataset: Dataset, recorded, part: int):

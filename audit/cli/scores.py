@@ -131,6 +131,7 @@ def score(
         _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)
         return
     with session.workspace() as workspace:
+        run_verbs.refresh(workspace)  # what a worker left that was killed can be scored
         wanted = scoring.requests(workspace, targets, methods, params=params)
         dataset = dataset_rows.find(workspace, wanted[0].runs[0].dataset_id)
         if out is not None:

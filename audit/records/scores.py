@@ -57,6 +57,9 @@ class Scores:
         Health indicators and curves as plain JSON values.
     messages
         Whole sentences that a user should read beside the result.
+    epochs
+        Run id → number of whole epochs that were there, for runs that had not come to their end; empty
+        where all had.
     """
 
     run_ids: tuple[str, ...]
@@ -70,6 +73,7 @@ class Scores:
     precision: NDArray[np.float64] | None = None
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     messages: tuple[str, ...] = ()
+    epochs: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
         shape = self.suspicion.shape

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +41,9 @@ class ScoresSummary:
     created_at: datetime
 
 
-def digest(run_ids: Sequence[str], spec: DetectorSpec) -> str:
+def digest(
+    run_ids: Sequence[str], spec: DetectorSpec, epochs: Mapping[str, int] | None = None
+) -> str:
     """Return the identity of what a detector says about runs.
 
     Parameters
@@ -50,6 +52,8 @@ def digest(run_ids: Sequence[str], spec: DetectorSpec) -> str:
         In any order.
     spec
         Name, version and settings of the detector.
+    epochs
+        As in `Scores`: what a run says before its end is another answer than what it says after.
 
     Returns
     -------
@@ -63,12 +67,14 @@ def digest(run_ids: Sequence[str], spec: DetectorSpec) -> str:
     >>> digest(["x", "y"], spec) == digest(["y", "x"], turned)
     True
     """
-    parts = {
+    parts: dict[str, Any] = {
         "runs": sorted(run_ids),
         "detector": spec.name,
         "version": spec.version,
         "params": dict(spec.params),
     }
+    if epochs:
+        parts["epochs"] = dict(epochs)
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -90,7 +96,7 @@ def save(
     Returns
     -------
     str
-        Their id, `digest` of runs and detector.
+        Their id, `digest` of runs, detector and epochs.
 
     Raises
     ------
@@ -99,7 +105,7 @@ def save(
     WorkspaceError
         If the disk is full or cannot be written.
     """
-    identity = digest(scores.run_ids, scores.spec)
+    identity = digest(scores.run_ids, scores.spec, scores.epochs)
     if _has_row(workspace, identity):
         return identity
     parent = workspace.path / "scores"
@@ -160,6 +166,7 @@ def load(workspace: Workspace, scores_id: str) -> Scores:
             threshold=meta["threshold"],
             details=meta["details"],
             messages=tuple(meta["messages"]),
+            epochs=meta.get("epochs", {}),  # older scores are all of finished runs
             **arrays,
         )
 
@@ -198,6 +205,7 @@ def _write(folder: Path, scores: Scores) -> None:
             "threshold": scores.threshold,
             "details": dict(scores.details),
             "messages": list(scores.messages),
+            "epochs": dict(scores.epochs),
             "arrays": list(present),
         },
     )

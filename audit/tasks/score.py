@@ -14,10 +14,11 @@ from audit.records.job import Job
 from audit.records.progress import Report
 from audit.records.run import Run
 from audit.records.scores import Scores
-from audit.store import dynamics as dynamics_store
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
+from audit.store import unfinished as unfinished_runs
 from audit.store.workspace import Workspace
+from audit.tasks import unfinished
 
 
 def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
@@ -60,12 +61,14 @@ def _score(
     report: Report,
 ) -> dict[str, Any]:
     detector = registry.build(method, params)
-    scores_id = score_rows.digest([run.id for run in runs], detector.spec)
+    unfinished_runs.check(workspace, runs)
+    epochs = unfinished_runs.epochs_of(workspace, runs)
+    scores_id = score_rows.digest([run.id for run in runs], detector.spec, epochs)
     try:
         stored = score_rows.load(workspace, scores_id)
     except NotFoundError:
-        recorded = [dynamics_store.load(workspace, run) for run in runs]
-        stored = detector.score(recorded, report)
+        dynamics = [unfinished.load(workspace, run) for run in runs]
+        stored = unfinished.told(detector.score(dynamics, report), runs, epochs)
         scores_id = score_rows.save(workspace, runs[0].dataset_id, stored)
     return {"method": method, "id": scores_id, "messages": list(stored.messages)}
 

@@ -86,9 +86,12 @@ def _purpose(launch: Launch) -> str:
 
 
 def _scored(shelf: Shelf, launch: Launch) -> str:
-    if not launch.is_sealed or launch.is_under_way:
+    if launch.is_under_way:
         return ""
     scored, _ = watching.methods_of(shelf, launch)
+    if not launch.is_sealed:
+        so_far = f" · scored so far with {plain(' and '.join(scored))}"
+        return so_far if scored else ""
     return f" · scored with {plain(' and '.join(scored))}" if scored else " · not scored yet"
 
 
@@ -132,13 +135,17 @@ def _actions(shelf: Shelf, launch: Launch, key: str) -> None:
             args=(launching.score, shelf, launch, tuple(missing)),
         )
     if fitting:
-        with st.popover("Score with…", key=f"more_{key}"):
+        title = "Score with…" if launch.is_sealed else "Score what is there…"
+        with st.popover(title, key=f"more_{key}"):
             chosen = st.multiselect(
                 "Methods",
                 fitting,
                 default=None if scored else fitting[:1],
                 key=f"methods_{key}",
-                help="Scoring reads what the runs recorded and takes seconds.",
+                help="Scoring reads what the runs recorded and takes seconds."
+                if launch.is_sealed
+                else "Scoring reads the whole epochs that were recorded and takes seconds. A run that "
+                "is resumed can be scored again.",
             )
             st.button(
                 "Score",

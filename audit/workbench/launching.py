@@ -17,7 +17,7 @@ from audit.errors import AuditError, InputError, RefusedError
 from audit.records.dataset import Dataset, SourceKind
 from audit.records.job import Job, JobState
 from audit.records.run import Probe, Run, RunConfig, RunState
-from audit.store import ids, pixel_names
+from audit.store import ids, pixel_names, unfinished
 from audit.store import jobs as job_rows
 from audit.store import pixels as pixel_store
 from audit.store import runs as run_rows
@@ -244,14 +244,14 @@ def resume(shelf: Shelf, launch: Launch) -> None:
 
 
 def score(shelf: Shelf, launch: Launch, methods: Sequence[str]) -> None:
-    """Ask for the scores of some methods on a launch's runs.
+    """Ask for the scores of some methods on a launch's runs; on what is there of interrupted ones.
 
     Raises
     ------
     RefusedError
-        If the runs are not sealed or do not suit a method.
+        If no run can be scored yet, or none suits a method.
     """
-    references = [run.id for run in launch.runs if run.state is RunState.SEALED]
+    references = [run.id for run in launch.runs if unfinished.can_be_scored(shelf.workspace, run)]
     scoring.start(shelf.workspace, scoring.requests(shelf.workspace, references, methods))
 
 

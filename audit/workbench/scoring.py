@@ -11,10 +11,11 @@ from audit.detectors.parameters import ParameterKind, ParameterValue, complete
 from audit.errors import InputError, NotFoundError, RefusedError
 from audit.jobs import endings, queue, supervisor
 from audit.records.job import Job
-from audit.records.run import Probe, Run, RunState
+from audit.records.run import Probe, Run
 from audit.records.scores import Scores
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
+from audit.store import unfinished
 from audit.store.workspace import Workspace
 
 SCORING_DEVICE = "scoring"
@@ -85,6 +86,8 @@ def parse_params(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict
 def _value(method: str, setting: str, text: str) -> ParameterValue:
     known = {parameter.name: parameter for parameter in catalog.entry(method).parameters}
     kind = known[setting].kind if setting in known else None
+    if setting in known and known[setting].is_path and Path(text).suffix:
+        return str(Path(text).expanduser().absolute())  # the worker may work in another folder
     if text == "" and kind is not None:
         return None
     if kind in (ParameterKind.WHOLE, ParameterKind.NUMBER):
@@ -144,7 +147,8 @@ def requests(
     Raises
     ------
     RefusedError
-        If the runs belong to different datasets, are not sealed, or suit none of a method's needs.
+        If the runs belong to different datasets, suit none of a method's needs, or one that is needed is
+        neither sealed nor interrupted after enough epochs to score what is there.
     """
     named = [run_rows.find(workspace, reference) for reference in references]
     runs: dict[str, Run] = {}
@@ -157,16 +161,14 @@ def requests(
             runs.setdefault(base.id, base)
     if len({run.dataset_id for run in runs.values()}) > 1:
         raise RefusedError("The named runs belong to different datasets; score them apart.")
-    for run in runs.values():
-        if run.state is not RunState.SEALED:
-            raise RefusedError(
-                f"Run {run.name!r} is {run.state}, not sealed: it has no dynamics yet."
-            )
     own = params or {}
-    return [
+    wanted = [
         replace(_request(workspace, method, list(runs.values())), params=own.get(method, {}))
         for method in methods
     ]
+    for request in wanted:
+        unfinished.check(workspace, request.runs)
+    return wanted
 
 
 def _base_of(workspace: Workspace, run: Run) -> Run | None:

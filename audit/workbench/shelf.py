@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from audit.errors import NotFoundError
 from audit.records.dataset import Dataset
 from audit.records.dynamics import TrainingDynamics
 from audit.records.scores import Scores
@@ -18,6 +19,7 @@ from audit.store import datasets as dataset_rows
 from audit.store import dynamics as dynamics_files
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
+from audit.store import unfinished
 from audit.store.scores import ScoresSummary
 from audit.store.workspace import Workspace
 from audit.workbench.bounded import Bounded
@@ -120,17 +122,22 @@ class Shelf:
         return self.keep(("scores", scores_id), lambda: score_rows.load(self.workspace, scores_id))
 
     def dynamics(self, run_id: str) -> TrainingDynamics:
-        """Return the dynamics of a sealed run, memory-mapped.
+        """Return the dynamics of a run, memory-mapped; of one that is not sealed its whole epochs.
 
         Raises
         ------
         NotFoundError
-            If there is no such run, or it is not sealed.
+            If there is no such run, or it has recorded nothing.
         """
-        return self.keep(
-            ("dynamics", run_id),
-            lambda: dynamics_files.load(self.workspace, run_rows.find(self.workspace, run_id)),
-        )
+        try:
+            return self.keep(
+                ("dynamics", run_id),
+                lambda: dynamics_files.load(self.workspace, run_rows.find(self.workspace, run_id)),
+            )
+        except NotFoundError:
+            # What is not sealed may go on, so it is not kept.
+            run = run_rows.find(self.workspace, run_id)
+            return unfinished.load(self.workspace, run)
 
     def standing(self, dataset: Dataset, *, as_of: int | None = None) -> Standing:
         """Return the decisions that stand on a dataset.

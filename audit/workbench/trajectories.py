@@ -202,6 +202,7 @@ def of_sample(
         runs = newest_sealed(shelf, dataset)
         params: Mapping[str, Any] = {"skip_first": 1}
         cuts: dict[str, float] = {}
+        ranked_epochs: Mapping[str, int] = {}
     else:
         scores = ranked.scores
         runs = sorted(
@@ -209,16 +210,19 @@ def of_sample(
             key=lambda run: (run.config.probe_part, run.id),
         )
         params = scores.spec.params
+        ranked_epochs = scores.epochs
         parts = scores.details.get("runs", ()) if scores.spec.name == "aum" else ()
         cuts = {run["run_id"]: run["alpha"] for run in parts}
     found: list[Trajectory] = []
     for run in runs:
+        # A run that went on has more epochs by now than it was scored on.
+        ends = [n for n in (params.get("max_epochs"), ranked_epochs.get(run.id)) if n is not None]
         trajectory = of_run(
             shelf,
             run,
             position,
             skip_first=params.get("skip_first") or 0,
-            end=params.get("max_epochs"),
+            end=min(ends, default=None),
             n_parts=len(runs) if run.config.probe_group else 1,
             cut=cuts.get(run.id),
         )

@@ -22,6 +22,7 @@ from audit.store import dynamics as dynamics_files
 from audit.store import jobs as job_rows
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
+from audit.store import unfinished
 from audit.store.run_jobs import RESUMABLE
 from audit.workbench import estimating, runs
 from audit.workbench.shelf import Shelf
@@ -347,7 +348,9 @@ def facts(shelf: Shelf, found: Survey, dataset_id: str | None = None) -> list[Fa
 
 
 def methods_of(shelf: Shelf, launch: Launch) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the methods that a launch's sealed runs are scored with, and those that could follow.
+    """Return the methods that a launch's runs are scored with as they are now, and those that could follow.
+
+    Interrupted runs count with the epochs that they have: scores of fewer epochs are out of date.
 
     Returns
     -------
@@ -359,7 +362,16 @@ def methods_of(shelf: Shelf, launch: Launch) -> tuple[tuple[str, ...], tuple[str
     own = {run.id for run in launch.runs}
     own |= {run.config.base_run for run in launch.runs if run.config.base_run is not None}
     stored = score_rows.all(shelf.workspace, launch.dataset_id)
-    scored = {s.spec.name for s in stored if set(s.run_ids) <= own}
+    epochs = unfinished.epochs_of(shelf.workspace, launch.runs)
+    scored = {
+        s.spec.name
+        for s in stored
+        if set(s.run_ids) <= own
+        and s.id
+        == score_rows.digest(
+            s.run_ids, s.spec, {run_id: n for run_id, n in epochs.items() if run_id in s.run_ids}
+        )
+    }
     waiting = {
         str(request["method"])
         for job in launch.scoring
@@ -368,7 +380,7 @@ def methods_of(shelf: Shelf, launch: Launch) -> tuple[tuple[str, ...], tuple[str
     }
     by_probe: dict[Probe, int] = {}
     for run in launch.runs:
-        if run.state is RunState.SEALED:
+        if unfinished.can_be_scored(shelf.workspace, run):
             by_probe[run.config.probe] = by_probe.get(run.config.probe, 0) + 1
     fitting = tuple(
         name
@@ -379,7 +391,7 @@ def methods_of(shelf: Shelf, launch: Launch) -> tuple[tuple[str, ...], tuple[str
 
 
 def _is_met(needs: Needs, by_probe: Mapping[Probe, int]) -> bool:
-    """Return whether sealed runs, counted by probe, are what a method needs or also accepts."""
+    """Return whether runs that can be scored, counted by probe, are what a method needs or also accepts."""
     if by_probe.get(needs.probe, 0) == needs.n_runs:
         return True
     return any(by_probe.get(probe, 0) == 1 for probe in needs.also)

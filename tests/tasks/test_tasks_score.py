@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audit.errors import NotFoundError
+from audit.errors import RefusedError
 from audit.jobs import queue
 from audit.records.progress import silent
 from audit.store import scores as score_rows
@@ -64,5 +64,5 @@ def test_progress_names_each_method_in_turn(dataset, add_run, train_here, score_
 
 def test_a_run_without_dynamics_is_named(dataset, add_run, score_here):
     run = add_run(dataset)
-    with pytest.raises(NotFoundError, match=r"Run run 0 .* has no dynamics yet: it is queued"):
+    with pytest.raises(RefusedError, match=r"Run run 0 is queued, not sealed"):
         score_here([{"method": "margin", "params": {}, "runs": [run.id]}])
