@@ -212,6 +212,39 @@ CATALOG: tuple[Entry, ...] = (
         reference="Kim, Lee, Kang, Chae, Jang and Yu 2024, section 4, equations (1) and (3) to (8)",
     ),
     Entry(
+        name="planted",
+        version=1,
+        title="Cut by planted wrong labels",
+        summary="Plants wrong labels of two kinds, and reads off them how many labels are wrong, where to "
+        "cut, and how far to trust every cut.",
+        definition="Ranked by the mean of tanh(margin) in an ordinary run, later epochs counting more. In a "
+        "second run some labels are drawn uniformly, others from what the first run thought likely. The "
+        "part of all labels that is as suspect as a part q of the planted ones, divided by q, is the noise "
+        "rate while q is small; the mixture of the two kinds is the one that names classes as near and "
+        "keeps that ratio flat. The cut has the largest estimated F1.",
+        quantity_name="planted_statistic",
+        quantity_unit="none",
+        quantity_range="[-1, 1]",
+        low_is_suspect=True,
+        has_cut=True,
+        is_main=True,
+        needs=Needs(
+            probe=Probe.PLANTED,
+            n_runs=1,
+            signals=("margin",),
+            also=(Probe.CORRUPTED, Probe.NONE),
+        ),
+        cost_in_trainings=2.0,
+        known_failures=(
+            "Wrong labels that are neither blunders nor what a network finds likely are not counted.",
+            "With few samples or hardly any wrong labels the estimate stays wide; it then falls back to a "
+            "plain cut.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+        ),
+        reference="Our method; mixture proportions as in Blanchard, Lee and Scott 2010, section 3",
+    ),
+    Entry(
         name="margin",
         version=1,
         title="Average margin",

@@ -6,6 +6,7 @@ from typing import Any
 from audit.detectors import catalog, direct, parameters
 from audit.detectors.aum import Aum
 from audit.detectors.dynacor.detector import DynaCor
+from audit.detectors.planted import Planted
 from audit.detectors.protocol import Detector
 from audit.errors import InputError
 from audit.records.scores import DetectorSpec
@@ -13,6 +14,7 @@ from audit.records.scores import DetectorSpec
 _BUILDERS: Mapping[str, Callable[[catalog.Entry, Mapping[str, Any]], Detector]] = {
     "aum": lambda entry, params: Aum(**params),
     "dynacor": lambda entry, params: DynaCor(**params),
+    "planted": lambda entry, params: Planted(),
     "margin": direct.Direct,
     "late_margin": direct.Direct,
     "tanh_epoch": direct.Direct,

@@ -81,3 +81,37 @@ def without_smoothing(values: Floats, smoothing: float, n_classes: int) -> NDArr
     exact = np.minimum(values.astype(np.float64), 1.0)
     meant = (exact - smoothing / n_classes) / (1.0 - smoothing)
     return np.clip(np.maximum(meant, 0.01 * exact), 0.0, 1.0)
+
+
+def share_of_doubt(
+    classes: Integers, values: Floats, given: Integers, other: Integers
+) -> NDArray[np.float64]:
+    """Return how much of the probability beside the given label belongs to one other class.
+
+    If the given label is wrong, this is the network's chance that the other class is right.
+
+    Parameters
+    ----------
+    classes, values, given
+        As for `draw_confused`.
+    other
+        (R,) integer class index.
+
+    Returns
+    -------
+    ndarray
+        (R,) float64 in [0, 1]; 0 where the other class is the given one, is not listed, or nothing
+        is left beside the given label.
+
+    Examples
+    --------
+    >>> share_of_doubt(
+    ...     np.array([[0, 1, 2]]), np.array([[0.5, 0.4, 0.1]]), np.array([0]), np.array([1])
+    ... )
+    array([0.8])
+    """
+    weights = np.where((classes >= 0) & (classes != given[:, None]), values, 0.0)
+    weights = np.nan_to_num(weights.astype(np.float64), nan=0.0)
+    total = weights.sum(axis=1)
+    own = np.where(classes == other[:, None], weights, 0.0).sum(axis=1)
+    return np.divide(own, total, out=np.zeros(len(total)), where=total > 0)
