@@ -156,6 +156,13 @@ def _log_ratio(run: TrainingDynamics) -> NDArray[np.float64]:
             f"log_ratio needs the average predicted distribution, which run {run.run_id} did not "
             "record."
         )
+    is_broken = ~np.isfinite(table.values).all(axis=1)
+    if is_broken.any():
+        raise UnreliableError(
+            f"Run {run.run_id} has a mean probability that is not finite (sample "
+            f"{run.sample[int(is_broken.argmax())]}): its training diverged; train with a lower "
+            "learning rate."
+        )
     own, other, _ = ranking.given_and_best_other(table.classes, table.values, run.assigned_label)
     is_missing = np.isnan(own)
     if is_missing.any() and "given_probability" in run.signals:
