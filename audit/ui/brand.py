@@ -20,6 +20,8 @@ _ICONS = {
     "ranking": "M4 6h16M4 12h11M4 18h6",
     "sample": "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5M9 12h6M12 9v6",
     "explain": "M4 5c4 0 4 6 8 6s4-4 8-4M5 20v-3M10 20v-5M15 20v-2M20 20v-6",
+    "compare": "M4 20h16M7 20V9M12 20V4M17 20v-8",
+    "methods": "M6 4h12v16H6zM9 9h6M9 13h6M9 17h3",
     "review": "M3 7h18v11H3zM7 11h.01M11 11h.01M15 11h.01M8 15h8",
     "history": "M4 12a8 8 0 1 0 3-6.2M4 4v4h4M12 8v4l3 2",
     "export": "M12 4v11M8 11l4 4 4-4M4 20h16",

@@ -13,6 +13,8 @@ _PAGES = (
     ("find/ranking.py", "Ranking", "ranking"),
     ("find/sample.py", "Sample", "sample"),
     ("find/explain.py", "Explain", "explain"),
+    ("find/compare.py", "Compare", "compare"),
+    ("find/methods.py", "Methods", "methods"),
     ("decide/review.py", "Review", "review"),
     ("decide/history.py", "History", "history"),
     ("deliver/export.py", "Export", "export"),

@@ -9,13 +9,16 @@ from audit.cli import main
 
 pytestmark = pytest.mark.browser
 
-ADDRESSES = ("", "datasets", "runs", "ranking", "sample", "explain", "review", "history", "export")
+ADDRESSES = (
+    "", "datasets", "runs", "ranking", "sample", "explain", "compare", "methods", "review", "history",
+    "export",
+)  # fmt: skip
 
 DRAWN = {
     "ranking": "[data-testid=gallery-tile]",
     "review": "[data-testid=review-image][data-sample-key]",
     "sample": "img[alt]:not([alt=''])",
-    "explain": ".bars .point",
+    "explain": "[data-testid=stPlotlyChart] .bars",
 }
 """What stands on a page once its pictures have come."""
 

@@ -4,7 +4,10 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-ADDRESSES = ("", "datasets", "runs", "ranking", "sample", "explain", "review", "history", "export")
+ADDRESSES = (
+    "", "datasets", "runs", "ranking", "sample", "explain", "compare", "methods", "review", "history",
+    "export",
+)  # fmt: skip
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 """What Streamlit asks for below a page's own address, to find where the app begins; 404 is its answer."""
 
@@ -43,7 +46,8 @@ def test_the_sidebar_leads_to_every_page_in_the_order_of_the_work(staged_server,
     visit(tab, staged_server.url)
     links = tab.get_by_test_id("stSidebarNavLink")
     assert [text.strip() for text in links.all_inner_texts()] == [
-        "Overview", "Datasets", "Runs", "Ranking", "Sample", "Explain", "Review", "History", "Export",
+        "Overview", "Datasets", "Runs", "Ranking", "Sample", "Explain", "Compare", "Methods", "Review",
+        "History", "Export",
     ]  # fmt: skip
     assert tab.title() == "Overview · labeltrace"
     tab.get_by_role("link", name="Export").click()
@@ -52,7 +56,7 @@ def test_the_sidebar_leads_to_every_page_in_the_order_of_the_work(staged_server,
 
 
 @pytest.mark.parametrize(
-    "address", ["datasets", "ranking", "review", "history", "export", "sample"]
+    "address", ["datasets", "ranking", "review", "history", "export", "sample", "compare"]
 )
 def test_a_dataset_that_is_not_there_is_a_sentence_that_shows_its_name_as_text(
     staged_server, tab, visit, address
