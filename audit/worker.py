@@ -36,6 +36,7 @@ TASKS: Mapping[str, str] = {
     "train": "audit.tasks.train:run",
     "score": "audit.tasks.score:run",
     "explain": "audit.tasks.explain:run",
+    "fit_lstm": "audit.tasks.fit_lstm:run",
 }
 """Kind of job → ``module:function`` of its `Task`, imported when it is called."""
 

@@ -13,7 +13,17 @@ import typer
 
 from audit import __version__
 from audit.cli import app as dashboard
-from audit.cli import corrupting, datasets, decisions, explaining, exports, runs, scores, system
+from audit.cli import (
+    corrupting,
+    datasets,
+    decisions,
+    explaining,
+    exports,
+    fitting,
+    runs,
+    scores,
+    system,
+)
 from audit.cli.session import WorkspaceOption, as_command, printable
 from audit.errors import AuditError
 
@@ -74,6 +84,7 @@ COMMANDS = (
     ("Finding suspects", "evaluate", scores.evaluate),
     ("Finding suspects", "explain", explaining.explain),
     ("Finding suspects", "methods", scores.methods),
+    ("Finding suspects", "fit-lstm", fitting.fit_lstm),
     ("Deciding", "decide", decisions.decide),
     ("Deciding", "undo", decisions.undo),
     ("Corrected labels", "export", exports.export),

@@ -116,6 +116,8 @@ def _done(job: Job, result: Mapping[str, Any]) -> str:
     if job.kind == "score":
         methods = ", ".join(str(answer["method"]) for answer in result.get("scores", ()))
         return f"scored with {methods}" if methods else "scored"
+    if job.kind == "fit_lstm":
+        return f"fitted {result.get('name', 'a detector')}"
     return "explained" if job.kind == "explain" else "done"
 
 

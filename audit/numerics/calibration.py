@@ -1,8 +1,4 @@
-"""From a detector's scores to probabilities and a cut, and to another noise rate without labels.
-
-Two-parameter logistic, the shift of a prior, its estimate from unlabelled data, and the cut with the
-best F1, measured or expected. High scores mean a wrong label throughout.
-"""
+"""From a detector's scores to probabilities and to a cut. High scores mean a wrong label throughout."""
 
 from dataclasses import dataclass
 
@@ -13,9 +9,6 @@ from audit.errors import InputError
 
 N_NEWTON_STEPS = 100
 """A two-parameter fit converges in about ten."""
-
-RATE_BOUNDS = (1e-3, 0.9)
-"""Noise rates that `noise_rate` returns; beyond them the estimate is decided by rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,71 +98,6 @@ def probabilities(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(log_odds >= 0, 1.0, decay) / (1.0 + decay)
 
 
-def shift_prior(
-    log_odds: NDArray[np.float64], *, known_rate: float, new_rate: float
-) -> NDArray[np.float64]:
-    """Return the log odds of a wrong label under another noise rate.
-
-    Bayes' rule: only the prior odds change, so the order stays as it is (Saerens, Latinne and
-    Decaestecker 2002, equation (2.4)).
-
-    Parameters
-    ----------
-    log_odds
-        (N,) float64, calibrated at `known_rate`.
-    known_rate, new_rate
-        Noise rates, in (0, 1).
-
-    Examples
-    --------
-    >>> shift_prior(np.array([0.0]), known_rate=0.5, new_rate=0.2).round(4)
-    array([-1.3863])
-    """
-    return log_odds + (np.log(new_rate / (1 - new_rate)) - np.log(known_rate / (1 - known_rate)))
-
-
-def noise_rate(log_odds: NDArray[np.float64], *, known_rate: float) -> float:
-    """Return the noise rate of unlabelled data under which its calibrated log odds agree with it.
-
-    Expectation maximisation of Saerens, Latinne and Decaestecker 2002, equations (2.9) and (2.10), run
-    to its fixed point by bisection: the rate at which the mean of the shifted probabilities is the rate
-    itself. It presumes that wrong labels look alike in both data sets and only their share differs.
-
-    Parameters
-    ----------
-    log_odds
-        (N,) float64, N ≥ 1, calibrated at `known_rate`.
-    known_rate
-        In (0, 1).
-
-    Returns
-    -------
-    float
-        Within `RATE_BOUNDS`.
-
-    Examples
-    --------
-    >>> rate = noise_rate(np.repeat([4.0, -4.0], [10, 90]), known_rate=0.5)
-    >>> round(rate, 2)
-    0.09
-    """
-
-    def excess(rate: float) -> float:
-        shifted = shift_prior(log_odds, known_rate=known_rate, new_rate=rate)
-        return float(probabilities(shifted).mean()) - rate
-
-    low, high = RATE_BOUNDS
-    # EM climbs a likelihood that is concave in the rate: excess / (rate · (1 - rate)) falls.
-    if excess(low) <= 0:
-        return low
-    if excess(high) >= 0:
-        return high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    return (low + high) / 2
-
-
 def best_f1_cut(scores: NDArray[np.float64], is_wrong: NDArray[np.bool_]) -> float:
     """Return the cut c for which flagging ``scores >= c`` has the best F1.
 
@@ -202,31 +130,40 @@ def best_f1_cut(scores: NDArray[np.float64], is_wrong: NDArray[np.bool_]) -> flo
             f"A cut needs one score per label and a wrong label, got {scores.shape}, "
             f"{is_wrong.shape} and {int(is_wrong.sum())} wrong ones."
         )
-    return _best_cut(scores, is_wrong.astype(np.float64), float(is_wrong.sum()))
-
-
-def expected_f1_cut(log_odds: NDArray[np.float64]) -> float:
-    """Return the cut on the log odds with the largest expected F1, 2 · hits ÷ (flagged + wrong).
-
-    Hits and wrong ones are sums of the probabilities that the log odds stand for; ties and errors are
-    as in `best_f1_cut`.
-
-    Examples
-    --------
-    >>> expected_f1_cut(np.array([3.0, 2.0, -4.0, -5.0]))
-    -1.0
-    """
-    expected = probabilities(log_odds)
-    return _best_cut(log_odds, expected, float(expected.sum()))
-
-
-def _best_cut(scores: NDArray[np.float64], hits: NDArray[np.float64], n_wrong: float) -> float:
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    f1 = 2 * np.cumsum(hits[order]) / (np.arange(1, len(ranked) + 1) + n_wrong)
+    f1 = 2 * np.cumsum(is_wrong[order]) / (np.arange(1, len(ranked) + 1) + is_wrong.sum())
     # Equal scores are flagged together.
     is_last = np.append(ranked[1:] != ranked[:-1], True)
     place = int(np.argmax(np.where(is_last, f1, -np.inf)))
-    if place + 1 == len(ranked):
-        return float(ranked[place])
-    return float((ranked[place] + ranked[place + 1]) / 2)
+    return float(ranked[place]) if place + 1 == len(ranked) else _midway(ranked, place)
+
+
+def cut_for(scores: NDArray[np.float64], n_flagged: int) -> float:
+    """Return the cut c for which ``scores >= c`` flags a number of samples, and those that tie with them.
+
+    Parameters
+    ----------
+    scores
+        (N,) float64, high = suspect; no NaN.
+    n_flagged
+        Wanted number; 0 gives infinity, N or more the lowest score.
+
+    Examples
+    --------
+    >>> cut_for(np.array([0.1, 0.9, 0.5]), 1), cut_for(np.array([0.1, 0.9, 0.5]), 0)
+    (0.7, inf)
+    """
+    if n_flagged <= 0 or not len(scores):
+        return float("inf")
+    ranked = np.sort(scores)[::-1]
+    if n_flagged >= len(ranked):
+        return float(ranked[-1])
+    return _midway(ranked, n_flagged - 1)
+
+
+def _midway(ranked: NDArray[np.float64], place: int) -> float:
+    """Return a value that lies between a place of falling scores and the next, or is the place's own."""
+    high, low = float(ranked[place]), float(ranked[place + 1])
+    middle = low + (high - low) / 2
+    return middle if middle > low else high

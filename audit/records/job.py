@@ -40,7 +40,7 @@ class Job:
     id
         Identity.
     kind
-        ``train``, ``score`` or ``explain``.
+        ``train``, ``score``, ``explain`` or ``fit_lstm``.
     arguments
         Plain JSON values that the task understands.
     device

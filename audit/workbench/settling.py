@@ -34,6 +34,7 @@ class Wishes:
 
     preset: str = "quick"
     probe: Probe = Probe.NONE
+    probe_fraction: float | None = None
     epochs: int | None = None
     architecture: str | None = None
     backbone: str | None = None
@@ -121,7 +122,10 @@ def settle(
         weight_decay=preset.weight_decay,
         schedule=Schedule.CONSTANT if is_probe else preset.schedule,
         warmup_epochs=min(preset.warmup_epochs, epochs / 2),
-        milestones=() if is_probe else preset.milestones,
+        # Drops of the rate keep their share of a shorter or longer training.
+        milestones=()
+        if is_probe
+        else tuple(epoch * epochs / preset.epochs for epoch in preset.milestones),
         augmentation=wishes.augmentation or suitable_augmentation(dataset, preset, looks),
         label_smoothing=preset.label_smoothing,
         dropout=preset.dropout,
@@ -130,6 +134,7 @@ def settle(
         threads=machine.threads(most=busy_threads(architecture, batch_size, image_size)),
         device=device,
         probe=wishes.probe,
+        probe_fraction=wishes.probe_fraction,
         splits=wishes.splits,
     )
     return probe_parts(config)

@@ -118,7 +118,9 @@ def plain_twin(made, sequence):
         hidden, cell, out = np.zeros(64), np.zeros(64), []
         for x in values:
             gates = tensors[f"lstm.weight_ih_l{layer}"] @ x + tensors[f"lstm.bias_ih_l{layer}"]
-            gates += tensors[f"lstm.weight_hh_l{layer}"] @ hidden + tensors[f"lstm.bias_hh_l{layer}"]
+            gates += (
+                tensors[f"lstm.weight_hh_l{layer}"] @ hidden + tensors[f"lstm.bias_hh_l{layer}"]
+            )
             enter, forget, new, leave = np.split(gates, 4)
             cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(new)
             hidden = sigmoid(leave) * np.tanh(cell)
@@ -166,7 +168,10 @@ def test_an_untrained_network_depends_on_its_seed_and_leaves_torch_alone():
     [
         (lambda t: t.pop("head.bias"), "lack 'head.bias'"),
         (lambda t: t.update(strange=torch.zeros(1)), "hold 'strange'"),
-        (lambda t: t.update({"head.bias": torch.zeros(3)}), r"'head.bias' is torch.float32 of shape"),
+        (
+            lambda t: t.update({"head.bias": torch.zeros(3)}),
+            r"'head.bias' is torch.float32 of shape",
+        ),
         (lambda t: t.update({"head.bias": torch.zeros(2, dtype=torch.int64)}), "torch.int64"),
         (lambda t: t.update({"head.bias": torch.tensor([0.0, torch.nan])}), "not finite"),
     ],

@@ -1,4 +1,4 @@
-"""Calibration, the shift of a prior without labels, and cuts: by hand, by twins, by properties."""
+"""Calibration and cuts: by hand, by twins, by properties."""
 
 import numpy as np
 import pytest
@@ -76,38 +76,6 @@ def test_what_says_nothing_is_refused(scores, is_wrong):
         calibration.fit_logistic(np.array(scores), np.array(is_wrong))
 
 
-def test_a_shifted_prior_is_bayes_rule():
-    odds = np.array([-3.0, 0.0, 2.0])
-    likelihood_ratio = np.exp(odds) / (0.3 / 0.7)
-    wrong, right = 0.1 * likelihood_ratio, 0.9
-    shifted = calibration.shift_prior(odds, known_rate=0.3, new_rate=0.1)
-    assert_allclose(calibration.probabilities(shifted), wrong / (wrong + right))
-
-
-@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3, 0.6])
-def test_the_noise_rate_of_other_data_is_found_without_labels(rate):
-    rng = np.random.default_rng(1)
-    is_wrong = rng.random(50_000) < rate
-    # The same two kinds of scores, another share of them: odds as they were calibrated at 30 %.
-    odds = rng.normal(0, 2, 50_000) + np.where(is_wrong, 2.0, -2.0) + np.log(0.3 / 0.7)
-    assert_allclose(calibration.noise_rate(odds, known_rate=0.3), rate, rtol=0.06)
-
-
-@given(scores_and_truth)
-def test_the_noise_rate_is_a_fixed_point_of_expectation_maximisation(drawn):
-    odds, _ = drawn
-    rate = calibration.noise_rate(odds, known_rate=0.3)
-    shifted = calibration.shift_prior(odds, known_rate=0.3, new_rate=rate)
-    low, high = calibration.RATE_BOUNDS
-    if low < rate < high:
-        assert_allclose(calibration.probabilities(shifted).mean(), rate, atol=1e-9)
-
-
-def test_data_without_wrong_labels_have_the_lowest_rate():
-    assert calibration.noise_rate(np.full(100, -9.0), known_rate=0.3) == calibration.RATE_BOUNDS[0]
-    assert calibration.noise_rate(np.full(100, 9.0), known_rate=0.3) == calibration.RATE_BOUNDS[1]
-
-
 @given(scores_and_truth)
 def test_no_other_cut_has_a_better_f1(drawn):
     scores, is_wrong = drawn
@@ -125,12 +93,19 @@ def test_equal_scores_are_flagged_together():
     assert calibration.best_f1_cut(scores, is_wrong) == 0.5
 
 
-def test_the_expected_cut_is_the_measured_one_where_probabilities_are_certain():
-    is_wrong = np.arange(50) % 3 == 0
-    odds = np.where(is_wrong, 40.0, -40.0) + np.random.default_rng(0).normal(0, 1, 50)
-    assert_allclose(
-        calibration.expected_f1_cut(odds), calibration.best_f1_cut(odds, is_wrong), atol=1e-9
-    )
+@given(scores_and_truth, st.integers(0, 220))
+def test_a_cut_for_a_number_flags_that_many_where_no_scores_tie(drawn, wanted):
+    scores, _ = drawn
+    assert (scores >= calibration.cut_for(scores, wanted)).sum() == min(wanted, len(scores))
+
+
+def test_neighbouring_floats_are_told_apart():
+    scores = np.array([1.0, np.nextafter(1.0, 2.0)])
+    assert (scores >= calibration.cut_for(scores, 1)).tolist() == [False, True]
+
+
+def test_scores_that_tie_with_the_last_one_wanted_are_flagged_too():
+    assert (np.ones(5) >= calibration.cut_for(np.ones(5), 2)).all()
 
 
 def test_probabilities_keep_the_order_and_never_overflow():

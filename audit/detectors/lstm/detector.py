@@ -26,9 +26,9 @@ class Lstm:
     """Jia et al. 2023, section 3.2, with weights of ours or of the user.
 
     Deviations from the paper: held-out logits are calibrated by a logistic of two parameters, because a
-    detector that ranks well may answer below 0.5 throughout; the cut follows the noise rate that the
-    probabilities themselves speak for, because a fixed one finds hardly anything after transfer; weights
-    may read the margin as a second channel.
+    detector that ranks well may answer below 0.5 throughout; a fixed cut finds hardly anything on other
+    data (with 10 classes instead of 100 hardly a label looks wrong), so that as many samples are flagged
+    as the network itself would have labelled otherwise; weights may read the margin as a second channel.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ class Lstm:
     resample
         ``linear`` brings every sequence to the length that the weights learnt from.
     cut
-        ``adapted`` or ``card``.
+        ``network``: flag as many samples as `n_disagreements` counts. ``card``: where the probability
+        reaches the cut that was best on the held-out noise of the weights.
     """
 
     weights: str | None
@@ -121,10 +122,9 @@ class Lstm:
                 "beside them."
             )
         quantity = ranking.suspicion(-mean_odds)
-        cut = (
-            adapted_cut(loaded.card, mean_odds) if self.cut == "adapted" else card_cut(loaded.card)
-        )
-        flagged = mean_odds >= cut.log_odds
+        cut, said = _cut(loaded.card, runs, mean_odds, self.cut)
+        messages += said
+        flagged = mean_odds >= cut
         report(1.0, "LSTM noise detector, done")
         return Scores(
             run_ids=tuple(run.run_id for run in runs),
@@ -134,7 +134,7 @@ class Lstm:
             quantity=quantity.copy(),
             suggested_label=evidence.suggested_labels(runs, given),
             flagged=flagged,
-            threshold=float(calibration.probabilities(np.array([cut.log_odds]))[0]),
+            threshold=float(calibration.probabilities(np.array([cut]))[0]),
             details={
                 "n_scored": int((~np.isnan(quantity)).sum()),
                 "weights": loaded.card.name,
@@ -142,7 +142,6 @@ class Lstm:
                 "weights_sha256": loaded.card.sha256,
                 "channels": list(loaded.card.channels),
                 "learnt_noise_rate": loaded.card.noise_rate,
-                "noise_rate": cut.noise_rate,
                 "n_missing": n_missing,
             },
             messages=tuple(messages),
@@ -253,34 +252,41 @@ def log_odds(
     return card.calibration.log_odds(logits), found, n_missing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """Where to flag: log odds at the learnt noise rate, and the noise rate that they rest on."""
+def n_disagreements(runs: Sequence[TrainingDynamics], n_samples: int) -> int | None:
+    """Return how many samples the network itself would have labelled otherwise.
 
-    log_odds: float
-    noise_rate: float
+    Counted where, averaged over all epochs, another class is more probable than the given one, in more
+    than half of the runs that trained the sample under its given label.
 
-
-def card_cut(card: Card) -> Cut:
-    """Return the cut with the best F1 on the held-out data of the weights."""
-    odds = float(np.log(card.threshold / (1 - card.threshold)))
-    return Cut(log_odds=odds, noise_rate=card.noise_rate)
-
-
-def adapted_cut(card: Card, odds: NDArray[np.float64]) -> Cut:
-    """Return the cut with the best expected F1 at the noise rate that the data themselves speak for.
-
-    Parameters
-    ----------
-    card
-        Of the weights that made the log odds.
-    odds
-        (N,) float64 at the card's noise rate; NaN = not scored.
+    Returns
+    -------
+    int or None
+        ``None`` where a run did not record mean probabilities.
     """
-    scored = odds[~np.isnan(odds)]
-    if not len(scored):
-        return card_cut(card)
-    rate = calibration.noise_rate(scored, known_rate=card.noise_rate)
-    shifted = calibration.shift_prior(scored, known_rate=card.noise_rate, new_rate=rate)
-    offset = float(shifted[0] - scored[0])
-    return Cut(log_odds=calibration.expected_f1_cut(shifted) - offset, noise_rate=rate)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+    for run in runs:
+        table, rows = run.mean_probabilities, run.rows(Role.GIVEN)
+        if table is None:
+            return None
+        own, other, _ = ranking.given_and_best_other(
+            table.classes[rows], table.values[rows], run.assigned_label[rows]
+        )
+        # A given class that is missing from a shortened table is less probable than those it lists.
+        parts.append((run.sample[rows], (np.nan_to_num(own, nan=-1.0) < other).astype(np.float64)))
+    return int((evidence.mean_over_runs(n_samples, parts) > 0.5).sum())
+
+
+def _cut(
+    card: Card, runs: Sequence[TrainingDynamics], odds: NDArray[np.float64], kind: str
+) -> tuple[float, tuple[str, ...]]:
+    """Return the cut on the log odds, and what is to say about it."""
+    wanted = n_disagreements(runs, len(odds)) if kind == "network" else None
+    if wanted is not None:
+        return calibration.cut_for(odds[~np.isnan(odds)], wanted), ()
+    own = float(np.log(card.threshold / (1 - card.threshold)))
+    if kind == "card":
+        return own, ()
+    return own, (
+        f"No average probabilities were recorded, so that the cut is the one of weights {card.name}, "
+        "which seldom suits other data: believe the order rather than the flags.",
+    )

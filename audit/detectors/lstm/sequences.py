@@ -41,7 +41,7 @@ CHANNELS: Mapping[str, Channel] = {
 """``q`` alone is the paper's input (section 3.2): the probability of the given label, in [0, 1].
 ``margin`` is our addition: tanh of the margin, in [-1, 1]."""
 
-FORMS: tuple[tuple[str, ...], ...] = (("q",), ("q", "margin"))
+FORMS: tuple[tuple[str, ...], ...] = (("q",), ("q", "margin"), ("margin",))
 """Inputs that a detector may have; the first is the paper's."""
 
 
