@@ -165,7 +165,7 @@ def result(shelf: Shelf, dataset: Dataset, explanations: Sequence[Explanation]) 
     )
     st.caption(plain(_bands(groups)))
     for sheet in sheets:
-        st.subheader(plain(sheet.explanation.method))
+        st.header(plain(sheet.explanation.method))
         st.markdown(plain(sheet.finding))
         if sheet.faithfulness is not None:
             st.markdown(plain(sheet.faithfulness))

@@ -47,17 +47,21 @@ def story(course: Course) -> str:
     if not n_given:
         return f"{called} and never took up the given label {given}."
     n_last = sum(1 for _ in takewhile(bool, reversed(agrees)))
+    before = n_epochs - n_last
+    last = max(epoch for epoch, agree in enumerate(agrees, 1) if agree)
+    if n_given > n_rival:
+        mostly = "" if n_rival == n_epochs - n_given else "mostly "
+        when = (
+            f"without a break since epoch {before + 1}" if n_last else f"but not after epoch {last}"
+        )
+        return (
+            f"The network called it {given}, its given label, {_in_epochs(n_given, n_epochs)}, {when}; "
+            f"otherwise {mostly}{rival}."
+        )
     if not n_last:
-        last = n_epochs - next(back for back, agree in enumerate(reversed(agrees)) if agree)
         return (
             f"{called}; it gave the given label {given} {_in_epochs(n_given, n_epochs)}, the last time "
             f"in epoch {last}."
-        )
-    before = n_epochs - n_last
-    if 2 * n_given > n_epochs and 2 * before <= n_epochs:
-        return (
-            f"The network called it {given}, its given label, {_in_epochs(n_given, n_epochs)}, without "
-            f"a break since epoch {before + 1}; before, mostly {rival}."
         )
     for_good = "" if n_given == n_last else "for good "
     only = "only " if 2 * before > n_epochs else ""

@@ -42,7 +42,7 @@ def opener(monkeypatch):
 
 def text(app):
     """Return everything that the page says."""
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.subheader)
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.header)
     return "\n".join(str(part.value) for kind in kinds for part in kind).replace("\\", "")
 
 
@@ -85,7 +85,7 @@ def test_what_is_not_explained_yet_is_asked_for_once_and_then_shown(page, staged
     until(lambda: jobs_of(staged_copy)[0].state is JobState.DONE, 300.0)
     app.run()
     assert "Explain" not in labels(app)
-    assert [heading.value for heading in app.subheader] == ["aum", "margin"]
+    assert [heading.value for heading in app.header] == ["aum", "margin"]
     assert text(app).count("A sum over epochs explains 100% of what") == 2
     assert len(job.arguments["scores"]) == 2
     assert len(jobs_of(staged_copy)) == 1
@@ -135,14 +135,14 @@ def test_finished_explanations_are_shown_with_words_and_numbers(page, staged_cop
 def test_the_address_chooses_methods_and_what_it_asks_in_vain_is_told(page, staged_copy):
     explained(staged_copy, "003", "aum", "margin")
     app = page(sample="003", method="margin")
-    assert [heading.value for heading in app.subheader] == ["margin"]
+    assert [heading.value for heading in app.header] == ["margin"]
     app = page(sample="003", method=f"margin,{HOSTILE}")
     (warning,) = app.warning
     assert "has no scores here; there are aum, margin." in warning.value.replace("\\", "")
     assert "**bold**" not in warning.value
     app.multiselect(key="explain-methods").set_value(["aum"]).run()
     assert app.query_params["method"] in ("aum", ["aum"])
-    assert [heading.value for heading in app.subheader] == ["aum"]
+    assert [heading.value for heading in app.header] == ["aum"]
 
 
 def test_without_a_key_the_most_suspicious_sample_is_shown_and_an_unknown_one_is_answered(page):
@@ -178,7 +178,7 @@ def test_an_explanation_of_replaced_scores_is_shown_and_called_old(page, staged_
     app = page(sample="003", method="margin")
     assert "margin has scored again since" in app.warning[0].value
     assert "Explain" in labels(app)
-    assert [heading.value for heading in app.subheader] == ["margin"]
+    assert [heading.value for heading in app.header] == ["margin"]
 
 
 def test_a_sample_that_was_not_trained_is_a_sentence(stage, staged_copy, tmp_path, monkeypatch):
@@ -197,7 +197,7 @@ def test_a_damaged_run_is_told(page, staged_copy):
         shutil.rmtree(run)
     app = page(sample="003", method="margin")
     assert len(app.error) == 1
-    assert not app.subheader
+    assert not app.header
 
 
 def test_an_empty_workspace_and_one_without_scores_say_what_to_do_first(

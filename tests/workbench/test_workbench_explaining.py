@@ -32,7 +32,11 @@ STORIES = [
     (["deer", "dog", "deer", "deer", "dog"], "The network called it ‘deer’ in 3 of 5 epochs and took up "
      "the given label ‘dog’ for good only after epoch 4."),
     (["deer", "dog", "dog", "dog"], "The network called it ‘dog’, its given label, in 3 of 4 epochs, "
-     "without a break since epoch 2; before, mostly ‘deer’."),
+     "without a break since epoch 2; otherwise ‘deer’."),
+    (["cat", "dog", "deer", "cat", "dog", "dog"], "The network called it ‘dog’, its given label, in 3 of "
+     "6 epochs, without a break since epoch 5; otherwise mostly ‘cat’."),
+    (["dog", "dog", "cat"], "The network called it ‘dog’, its given label, in 2 of 3 epochs, but not "
+     "after epoch 2; otherwise ‘cat’."),
     (["dog"] * 5, "The network called it ‘dog’, its given label, in all 5 epochs."),
     (["deer", "cat", "cat"], "The network called it ‘cat’ in 2 of 3 epochs and never took up the given "
      "label ‘dog’."),
