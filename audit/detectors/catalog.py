@@ -326,6 +326,40 @@ CATALOG: tuple[Entry, ...] = (
         ),
         reference="Our statistic",
     ),
+    Entry(
+        name="mixture",
+        version=1,
+        title="Two Gaussians on the average margin",
+        summary="Flags what lies nearer to the lower of two Gaussians on the average margin of an ordinary "
+        "training.",
+        definition="Two Gaussians are fitted to the average margins of all samples by expectation "
+        "maximisation. The cut is the value between both means at which they are equally likely.",
+        quantity_name="mixture_margin",
+        quantity_unit="logits",
+        quantity_range="unbounded",
+        low_is_suspect=True,
+        has_cut=True,
+        is_main=False,
+        needs=_ORDINARY,
+        parameters=(
+            _SKIP_FIRST,
+            Parameter(
+                name="seed",
+                kind=ParameterKind.WHOLE,
+                default=0,
+                minimum=0,
+                maximum=2**31 - 1,
+                help="Of the random starts of the fit.",
+            ),
+        ),
+        known_failures=(
+            "Where few labels are wrong, the lower Gaussian describes hard samples: with 9 % wrong labels it "
+            "flags two to eight times as many samples as are wrong.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+        ),
+        reference='"Avg.Encoder" in Kim et al. 2024, table 1, with a cut between the means',
+    ),
 )
 """Every detector; the order is the order of offer."""
 

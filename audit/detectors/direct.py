@@ -183,6 +183,7 @@ def _log_ratio(run: TrainingDynamics) -> NDArray[np.float64]:
 
 _OF_MARGINS: Mapping[str, Callable[[Floats, Mapping[str, ParameterValue]], NDArray[np.float64]]] = {
     "margin": _margin,
+    "mixture": _margin,
     "late_margin": lambda margins, params: ranking.late_mean(margins),
     "tanh_epoch": lambda margins, params: ranking.tanh_epoch(margins),
 }

@@ -6,6 +6,7 @@ from typing import Any
 from audit.detectors import catalog, direct, parameters
 from audit.detectors.aum import Aum
 from audit.detectors.dynacor.detector import DynaCor
+from audit.detectors.mixture import Mixture
 from audit.detectors.planted import Planted
 from audit.detectors.protocol import Detector
 from audit.errors import InputError
@@ -19,6 +20,7 @@ _BUILDERS: Mapping[str, Callable[[catalog.Entry, Mapping[str, Any]], Detector]] 
     "late_margin": direct.Direct,
     "tanh_epoch": direct.Direct,
     "log_ratio": direct.Direct,
+    "mixture": Mixture,
 }
 
 

@@ -90,3 +90,49 @@ def two_gaussians(values: NDArray[np.float64], *, seed: int) -> TwoGaussians:
         weights=model.weights_[order],
         posterior_low=model.predict_proba(values[:, None])[:, order[0]],
     )
+
+
+def cut(fit: TwoGaussians) -> float:
+    """Return the value between both means at which a value belongs to either component equally likely.
+
+    Parameters
+    ----------
+    fit
+        A fitted mixture.
+
+    Returns
+    -------
+    float
+        In [lower mean, upper mean], unit of the values; lower = belongs to the lower component. The lower
+        mean where the upper component outweighs the lower one even there, and the upper mean in the
+        opposite case.
+
+    Examples
+    --------
+    >>> one = np.array([0.5, 0.5])
+    >>> cut(TwoGaussians(means=np.array([0.0, 4.0]), variances=one, weights=one, posterior_low=one))
+    2.0
+    """
+    low, high = (float(mean) for mean in fit.means)
+    if _log_odds_low(fit, low) <= 0:
+        return low
+    if _log_odds_low(fit, high) >= 0:
+        return high
+    # Between the means the odds fall all the way, so that halving finds their one zero.
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _log_odds_low(fit, middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+_HALVINGS = 60
+"""An interval of any length is then as short as the spacing of floats allows."""
+
+
+def _log_odds_low(fit: TwoGaussians, value: float) -> float:
+    logs = np.log(fit.weights) - np.log(fit.variances) / 2
+    logs -= (value - fit.means) ** 2 / (2 * fit.variances)
+    return float(logs[0] - logs[1])
