@@ -5,7 +5,8 @@
 - `parameters`: their settings, checked.
 - `registry`: builds a detector from its name and parameters.
 - `evidence`: what several runs say together: checks, given labels, suggestions.
-- `direct`: statistics of an ordinary run; `aum` with `aum_health`: the threshold probe.
+- `direct`: statistics of an ordinary run, `mixture`: a cut for one; `aum` with `aum_health`: the threshold
+  probe; `dynacor`: the one with corrupted copies.
 
 Higher suspicion is always worse; the method's own quantity stands beside it under its own name.
 """

@@ -21,7 +21,7 @@ from audit.detectors.dynacor.encoder import Encoder
 from audit.detectors.dynacor.signs import Population, sections
 from audit.records.progress import Report, silent
 
-_STEPS_BETWEEN_REPORTS = 20
+_STEPS_BETWEEN_REPORTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
