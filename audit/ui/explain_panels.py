@@ -86,7 +86,8 @@ def ask(shelf: Shelf, position: int, found: Mapping[str, Found]) -> None:
         names = " and ".join([", ".join([*missing][:-1]), [*missing][-1]][len(missing) == 1 :])
         st.markdown(
             f"{plain(names)} {'has' if len(missing) == 1 else 'have'} not explained this sample yet. "
-            "It takes seconds: epochs are occluded at random, and the method is asked again."
+            "Epochs are occluded at random and the method is asked again, which takes seconds, or as "
+            "long as the scoring did for a method that fits itself to the run."
         )
         st.button(
             "Explain",
