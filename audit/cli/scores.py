@@ -128,6 +128,9 @@ def score(
             )
             (ended,) = follow(session, workspace, [("scoring", job)])
         answers = (ended.result or {})["scores"]
+        for answer in answers:
+            for message in answer["messages"]:
+                session.say(f"{answer['method']}: {message}")
         _print_summary(session, {a["method"]: a for a in answers}, out, as_json=as_json)
         return
     with session.workspace() as workspace:

@@ -83,7 +83,9 @@ def test_the_scoring_says_how_many_entries_were_missing(labeltrace, logits, tmp_
     values[2, 7] = np.nan
     np.savez(tmp_path / "d.npz", logits=values, labels=given)
     words = ("--method", "margin", "--axes", "enk", "--out", tmp_path / "s.csv", "--json")
-    told = labeltrace("score", tmp_path / "d.npz", *words).json["scores"]["margin"]
+    answer = labeltrace("score", tmp_path / "d.npz", *words)
+    assert "margin: 1 of 96 entries of 'd.npz' (a sample in an epoch) were missing" in answer.err
+    told = answer.json["scores"]["margin"]
     assert told["messages"][0].startswith("1 of 96 entries of 'd.npz' (a sample in an epoch) were ")
     assert told["scored"] == N
 
