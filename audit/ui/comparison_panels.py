@@ -261,7 +261,7 @@ def _regions(made: Mapped, flagged: np.ndarray, choice: Choice, *, is_chosen: bo
     for row in data_map.region_rows(made, flagged):
         title, meaning = REGIONS[row.region]
         with st.container(border=True, gap="xsmall"):
-            with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
                 st.markdown(f"**{title}**", width="stretch")
                 st.button(
                     f"Show {title.lower()}",

@@ -107,7 +107,7 @@ def cards() -> tuple[Card, ...]:
         Card(
             entry=entry,
             direction=direction(entry),
-            cut="flags by a cut of its own" if entry.has_cut else "ranks only, no cut",
+            cut="by its own cut" if entry.has_cut else "no cut, it ranks",
             needs=needs(entry),
             cost=cost(entry),
             figures=tuple(figure for name, figure in measured if name == entry.name),

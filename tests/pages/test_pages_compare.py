@@ -218,6 +218,7 @@ def test_samples_of_a_part_are_decided_where_they_are_seen(server, tab, visit, u
 
 @pytest.mark.browser
 def test_a_lasso_lists_the_samples_inside_and_a_region_takes_its_place(server, tab, visit):
+    tab.set_default_timeout(120_000)  # points are drawn by WebGL in software here
     visit(tab, f"{server.url}/compare?dataset=staged&view=map")
     tab.locator(".js-plotly-plot .draglayer .nsewdrag").first.wait_for()
     box = tab.locator(".js-plotly-plot .draglayer .nsewdrag").first.bounding_box()

@@ -24,7 +24,9 @@ def nameless(staged_copy, monkeypatch):
     return app.run()
 
 
-@pytest.mark.parametrize("address", ["ranking", "sample", "review", "history", "export", "runs"])
+@pytest.mark.parametrize(
+    "address", ["ranking", "sample", "compare", "review", "history", "export", "runs"]
+)
 def test_a_page_is_drawn_and_asks_for_a_name(nameless, address):
     nameless.switch_page(shell.page_path(address)).run()
     assert not nameless.exception
