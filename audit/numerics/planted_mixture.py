@@ -11,7 +11,7 @@ suspect part in two ways: mistakes name a class that the image resembles (`kinsh
 mixture gives the same ratio at every depth. What both leave open is averaged over, not chosen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,8 +26,8 @@ right labels mix in."""
 N_STEPS = 8
 """Steps of that part whose ratios are compared."""
 
-KINSHIP_DEPTH = 0.3
-"""Part of the wrong labels, the most suspect ones, whose classes are compared."""
+N_KINSHIP_STEPS = 4
+"""Coarser steps of that part, in each of which the classes are compared."""
 
 FLATNESS_WEIGHT = 0.5
 """Of the ratios' chi-squared beside that of the classes. Below 1, because the first right labels tilt
@@ -200,7 +200,7 @@ def fit(natural: Labels, planted: PlantedLabels, *, rng: np.random.Generator) ->
         bins = replace(bins, weight=_mean_weight(place, planted, weights, bins))
         mixture = _mixture(bins)
     assert mixture is not None
-    rates = [_averaged(one)[0] for one in _resampled(bins, rng)]
+    rates = [_averaged(one) for one in _resampled(bins, rng)]
     low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return replace(mixture, low=float(low), high=float(high))
 
@@ -309,12 +309,16 @@ def _fits(bins: _Bins) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             n_natural=n_natural,
         )
         misfits[number] *= FLATNESS_WEIGHT
-        deep = min(int(np.searchsorted(wrong, KINSHIP_DEPTH - 1e-12)), len(wrong) - 1)
-        misfits[number] += _difference(
-            (natural[deep], natural_kinship[deep], natural_squares[deep]),
-            (wrong[deep], float(mix @ kinship[:, deep]), float(mix @ squares[:, deep])),
-            n_second=wrong[deep] ** 2 / max(variance[deep], 1e-300),
-        )
+        coarse = np.unique(np.searchsorted(wrong, steps[:: -N_STEPS // N_KINSHIP_STEPS] - 1e-12))
+        first = [
+            np.diff(sums[coarse], prepend=0.0)
+            for sums in (natural, natural_kinship, natural_squares)
+        ]
+        second = [
+            np.diff(sums[coarse], prepend=0.0)
+            for sums in (wrong, mix @ kinship, mix @ squares, variance)
+        ]
+        misfits[number] += _differences(first, second)
     return np.minimum(rates, 1.0), misfits
 
 
@@ -345,23 +349,30 @@ def _ratio(
     return ratio, float(((natural - ratio * wrong) ** 2 / spread).sum())
 
 
-def _difference(
-    first: tuple[float, float, float], second: tuple[float, float, float], *, n_second: float
+def _differences(
+    first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]]
 ) -> float:
-    """Return the squared difference of two means in units of its variance.
+    """Return the squared differences of the means of two sets in units of their variance, summed over steps.
 
-    Both come as sums: of weights, of values, of squares. The first weights are counts.
+    Parameters
+    ----------
+    first
+        Per step the number of values, their sum and the sum of their squares.
+    second
+        The same of weighted values, the sum of weights in place of their number, and last the variance
+        of that sum.
     """
     n_first = first[0]
-    if n_first < 2 or n_second < 2:
-        return 0.0
-    means = [sums[1] / sums[0] for sums in (first, second)]
-    spreads = [
-        max(sums[2] / sums[0] - mean**2, 0.0)
-        for sums, mean in zip((first, second), means, strict=True)
-    ]
-    variance = spreads[0] / n_first + spreads[1] / n_second
-    return (means[0] - means[1]) ** 2 / variance if variance > 1e-12 else 0.0
+    n_second = second[0] ** 2 / np.maximum(second[3], 1e-300)
+    means, spreads = [], []
+    for sums in (first, second):
+        weight = np.maximum(sums[0], 1e-300)
+        means.append(sums[1] / weight)
+        spreads.append(np.maximum(sums[2] / weight - means[-1] ** 2, 0.0))
+    variance = spreads[0] / np.maximum(n_first, 1) + spreads[1] / np.maximum(n_second, 1)
+    is_known = (n_first >= 2) & (n_second >= 2) & (variance > 1e-12)
+    squares = (means[0] - means[1])[is_known] ** 2 / variance[is_known]
+    return float(squares.sum())
 
 
 def _weights(misfits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -369,10 +380,10 @@ def _weights(misfits: NDArray[np.float64]) -> NDArray[np.float64]:
     return likelihood / likelihood.sum()
 
 
-def _averaged(bins: _Bins) -> tuple[float, float]:
+def _averaged(bins: _Bins) -> float:
     rates, misfits = _fits(bins)
-    weights = _weights(misfits)
-    return float(weights @ rates), float(weights @ SHARES)
+    # A sum of rounded weights may pass 1 by the last bit.
+    return min(float(_weights(misfits) @ rates), 1.0)
 
 
 def _mixture(bins: _Bins) -> Mixture:
@@ -391,11 +402,11 @@ def _mixture(bins: _Bins) -> Mixture:
     chances = np.clip(_falling(wrong / natural, natural), 0.0, 1.0)
     depth = np.concatenate([[0.0], np.cumsum(natural)])
     return Mixture(
-        rate=float(weights @ rates),
+        rate=min(float(weights @ rates), 1.0),
         low=0.0,
         high=1.0,
         confused_share=float(weights @ SHARES),
-        misfit=float(misfits.min()) / (FLATNESS_WEIGHT * (N_STEPS - 1)),
+        misfit=float(misfits.min()) / (FLATNESS_WEIGHT * (N_STEPS - 1) + N_KINSHIP_STEPS),
         depth=depth / depth[-1],
         found=np.concatenate([[0.0], np.cumsum(chances * natural)]),
     )
