@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from audit.detectors import catalog
 from audit.errors import InputError
 from audit.records.dataset import UNLABELLED, Dataset
+from audit.records.scores import Scores
 from audit.workbench import suspects
 from audit.workbench.shelf import UNDECIDED, Shelf, Standing
 from audit.workbench.suspects import Filters, Ranked
@@ -123,6 +124,11 @@ class Distribution:
         The method's own cut, or ``None``.
     n_scored, n_own_flags
         Samples with a score, and those that the method flags itself.
+    precision
+        Estimated part of wrong labels among the samples that a cut at each edge flags, (B + 1,) float64,
+        NaN where it flags none; ``None`` where the method estimates none.
+    n_wrong
+        Estimated number of wrong labels, or ``None``.
     """
 
     name: str
@@ -138,6 +144,8 @@ class Distribution:
     own_cut: float | None
     n_scored: int
     n_own_flags: int
+    precision: NDArray[np.float64] | None = None
+    n_wrong: float | None = None
 
     @property
     def resting_cut(self) -> float:
@@ -405,7 +413,30 @@ def _distribution(ranking: Ranked) -> Distribution | None:
         own_cut=scores.threshold,
         n_scored=len(values),
         n_own_flags=0 if scores.flagged is None else int(scores.flagged.sum()),
+        precision=_precision_at(scores, edges),
+        n_wrong=_n_wrong(scores, len(values)),
     )
+
+
+def _precision_at(scores: Scores, edges: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    if scores.precision is None:
+        return None
+    flags = (suspects.flagged_by(scores, cut) for cut in edges.tolist())
+    return np.array([_precision_of(scores, flagged) for flagged in flags], dtype=np.float64)
+
+
+def _precision_of(scores: Scores, flagged: NDArray[np.bool_]) -> float:
+    """Return the estimated precision of flags that go down to a rank: that of the last one flagged."""
+    if scores.precision is None or not flagged.any():
+        return math.nan
+    return float(np.nanmin(scores.precision[flagged]))
+
+
+def _n_wrong(scores: Scores, n_scored: int) -> float | None:
+    rate = scores.details.get("noise_rate")
+    if scores.precision is None or not isinstance(rate, int | float):
+        return None
+    return float(rate) * n_scored
 
 
 def _round_step(rough: float) -> float:
@@ -519,7 +550,7 @@ def classes_like(dataset: Dataset, text: str) -> tuple[str, ...]:
 
 
 def flags_in_words(ranking: Ranked, shown: Distribution, cut: float | None) -> str:
-    """Return what a cut flags, in a sentence.
+    """Return what a cut flags, and what that is estimated to be worth, in one or two sentences.
 
     Parameters
     ----------
@@ -528,15 +559,28 @@ def flags_in_words(ranking: Ranked, shown: Distribution, cut: float | None) -> s
     cut
         ``None`` for the method's own flags.
     """
-    n_flagged = int(suspects.flagged(ranking, cut).sum())
+    flagged = suspects.flagged(ranking, cut)
+    n_flagged = int(flagged.sum())
     part = (
         f"{n_flagged:,} {'sample' if n_flagged == 1 else 'samples'} ({_percent(n_flagged, shown)})"
     )
+    worth = _worth_in_words(_precision_of(ranking.scores, flagged), n_flagged, shown)
     if cut is not None:
-        return f"This cut would flag {part}."
+        return f"This cut would flag {part}.{worth}"
     if ranking.scores.flagged is None:
         return f"{ranking.scores.spec.name} has no cut of its own: move this one to flag samples."
-    return f"{ranking.scores.spec.name}'s own cut flags {part}."
+    return f"{ranking.scores.spec.name}'s own cut flags {part}.{worth}"
+
+
+def _worth_in_words(precision: float, n_flagged: int, shown: Distribution) -> str:
+    if math.isnan(precision):
+        return ""
+    n_found = precision * n_flagged
+    said = f" About {n_found:,.0f} of them are wrong ({precision:.0%})".replace("%", " %")
+    if shown.n_wrong is None:
+        return said + "."
+    n_missed = max(shown.n_wrong - n_found, 0.0)
+    return f"{said}, and about {n_missed:,.0f} wrong labels are not flagged."
 
 
 def _percent(n_flagged: int, shown: Distribution) -> str:

@@ -1,13 +1,15 @@
 """Ranking: filters live in the address, tiles are selected and decided in one go, once, with undo."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from audit.datasets import sources
-from audit.store import datasets, decisions
+from audit.records.scores import DetectorSpec
+from audit.store import datasets, decisions, scores
 from audit.store.workspace import Workspace
 from audit.ui import MAIN_SCRIPT
 
@@ -90,6 +92,42 @@ def test_another_method_drops_the_cut_and_the_page(look, staged_workspace):
 def test_a_filter_that_nothing_fits_says_so(look, staged_workspace):
     page = look(staged_workspace, dataset="staged", state="exclude")
     assert any("No sample fits these filters" in said for said in sentences(page))
+
+
+@pytest.fixture(scope="module")
+def estimated(staged_workspace, tmp_path_factory):
+    """A copy of the staged workspace with scores that estimate their precision."""
+    folder = tmp_path_factory.mktemp("estimated") / "workspace"
+    shutil.copytree(staged_workspace, folder)
+    with Workspace.open(folder) as workspace:
+        dataset = datasets.find(workspace, "staged")
+        known = scores.load(workspace, scores.latest(workspace, dataset.id)["margin"].id)
+        order = np.argsort(np.argsort(known.quantity, kind="stable"))
+        planted = replace(
+            known,
+            spec=DetectorSpec(name="planted", version=1),
+            quantity_name="planted_statistic",
+            quantity=order / 60 - 1,
+            flagged=order < 12,
+            threshold=11 / 60 - 1,
+            precision=np.minimum(1.0, 15 / (order + 1)),
+            details={"noise_rate": 0.125},
+        )
+        scores.save(workspace, dataset.id, planted)
+    return folder
+
+
+def test_the_cut_says_how_many_of_its_flags_are_estimated_wrong_wherever_it_stands(look, estimated):
+    page = look(estimated, dataset="staged", method="planted")
+    said = [caption.value.replace("\\", "") for caption in page.caption]
+    own = "own cut flags 12 samples (10.0 %). About 12 of them are wrong (100 %), and about 3 wrong"
+    assert any(own in text for text in said)
+    page.slider(key="filters-cut").set_value(-0.5).run()
+    said = [caption.value.replace("\\", "") for caption in page.caption]
+    moved = (
+        "This cut would flag 31 samples (25.8 %). About 15 of them are wrong (48 %), and about 0"
+    )
+    assert any(moved in text for text in said)
 
 
 UNSENT = "Object.keys(localStorage).filter(key => key.startsWith('labeltrace.outbox/')).length"

@@ -64,10 +64,17 @@ def data(shown: Distribution, cut: float | None) -> dict[str, Any]:
         "counts": shown.counts.tolist(),
         "threshold": None if shown.threshold is None else shown.threshold.round(1).tolist(),
         "band": shown.band,
+        "precision": _percentages(shown),
         "cut": cut,
         "alt": alt(shown, cut),
         "colours": asdict(palette.current()),
     }
+
+
+def _percentages(shown: Distribution) -> list[int | None] | None:
+    if shown.precision is None:
+        return None
+    return [None if math.isnan(part) else round(100 * part) for part in shown.precision.tolist()]
 
 
 def alt(shown: Distribution, cut: float | None) -> str:
@@ -83,4 +90,15 @@ def alt(shown: Distribution, cut: float | None) -> str:
             f" From the 10th to the 99th percentile, threshold rows lie between "
             f"{shown.band[0]:.2g} and {shown.band[1]:.2g}."
         )
-    return said + (f" The line stands at {cut:.3g}." if cut is not None else "")
+    if cut is None:
+        return said
+    said += f" The line stands at {cut:.3g}"
+    if shown.precision is None:
+        return said + "."
+    place = (cut - shown.low) / (shown.high - shown.low) * (len(shown.precision) - 1)
+    precision = float(shown.precision[min(max(round(place), 0), len(shown.precision) - 1)])
+    return said + (
+        "."
+        if math.isnan(precision)
+        else f", where about {precision:.0%} of the suspects are wrong."
+    ).replace("%", " %")

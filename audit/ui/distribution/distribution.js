@@ -107,12 +107,16 @@ class Distribution {
   }
 
   say(value) {
-    const { low, high, counts, threshold, name, unit } = this.data;
+    const { low, high, counts, threshold, precision, name, unit } = this.data;
     const parts = [[null, `${name}${unit ? ` in ${unit}` : ""}`]];
     if (value !== null) {
       const at = Math.min(counts.length - 1, Math.floor(((value - low) / (high - low)) * counts.length));
       const rows = threshold ? `, ${Math.round(threshold[at])} threshold rows` : "";
       parts[0] = [null, `${counts[at].toLocaleString("en")} samples${rows} near ${value.toPrecision(2)}`];
+      const edge = Math.round(((value - low) / (high - low)) * counts.length);
+      if (precision && precision[edge] !== null) {
+        parts.push([null, `a cut here: about ${precision[edge]} % of its suspects are wrong`]);
+      }
     } else if (threshold) {
       parts.push(["threshold", "threshold rows"]);
     }
