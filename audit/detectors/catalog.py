@@ -134,6 +134,68 @@ CATALOG: tuple[Entry, ...] = (
         reference="Pleiss, Zhang, Elenberg and Weinberger 2020, section 3, equations (1) and (2)",
     ),
     Entry(
+        name="lstm",
+        version=1,
+        title="LSTM noise detector",
+        summary="Asks a small network that has learnt on planted noise what the course of a wrong label "
+        "looks like.",
+        definition="The probability of the given label in every epoch, q_1..q_T, goes through two LSTM "
+        "layers of 64 units; the last epoch's output gives the log odds of a wrong label, calibrated on "
+        "held-out planted noise. Weights learn from trainings with symmetric noise and are then used on any "
+        "data. As many samples are flagged as the network itself would have labelled otherwise, averaged "
+        "over its epochs.",
+        quantity_name="lstm_probability",
+        quantity_unit="probability",
+        quantity_range="[0, 1]",
+        low_is_suspect=False,
+        has_cut=True,
+        is_main=True,
+        needs=Needs(
+            probe=Probe.NONE, n_runs=1, signals=("given_probability",), also=(Probe.CORRUPTED,)
+        ),
+        parameters=(
+            Parameter(
+                name="weights",
+                kind=ParameterKind.TEXT,
+                default=None,
+                is_path=True,
+                help="Shipped weights by name, or a .safetensors or .npz file with its card beside it; "
+                "empty takes the shipped ones that suit the run best.",
+            ),
+            Parameter(
+                name="weights_digest",
+                kind=ParameterKind.TEXT,
+                default=None,
+                help="Identity of the weights; filled in, so that altered weights make other scores.",
+            ),
+            Parameter(
+                name="resample",
+                kind=ParameterKind.CHOICE,
+                default="none",
+                choices=("none", "linear"),
+                help="linear: bring every sequence to the length that the weights learnt from.",
+            ),
+            Parameter(
+                name="cut",
+                kind=ParameterKind.CHOICE,
+                default="network",
+                choices=("network", "card"),
+                help="network: flag as many samples as the network itself would label otherwise. card: flag "
+                "by the cut that was best on the noise that the weights learnt from.",
+            ),
+        ),
+        known_failures=(
+            "Weights that learnt from another kind of training (schedule, length, network) rank worse; the "
+            "result says in which ways a run differs.",
+            "The probability is calibrated on the noise that was learnt from; on other data it is a rank, "
+            "and with fewer classes or other noise mostly too low.",
+            "Flags more samples than are wrong where labels are mostly right.",
+            _SYSTEMATIC,
+            _HARD_SAMPLES,
+        ),
+        reference="Jia, Li, Yu, Bian, Zhao, Li, Xiong and Dou 2023, section 3.2",
+    ),
+    Entry(
         name="dynacor",
         version=1,
         title="Dynamics clustered with corrupted copies",

@@ -67,6 +67,11 @@ def best_fitting(known: Sequence[Card], runs: Sequence[TrainingDynamics]) -> Car
     first = runs[0]
     has_margins = all("margin" in run.signals for run in runs)
     usable = [card for card in known if has_margins or "margin" not in card.channels]
+    if known and not usable:
+        raise NotFoundError(
+            f"All weights that come with labeltrace read margins, which run {first.run_id} did not record; "
+            "name a file of weights that do with probabilities (lstm.weights)."
+        )
     if not usable:
         raise NotFoundError(
             "No detector weights come with this installation: name a file of your own (lstm.weights), "

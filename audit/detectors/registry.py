@@ -14,6 +14,7 @@ from audit.records.scores import DetectorSpec
 
 _BUILDERS: Mapping[str, Callable[[catalog.Entry, Mapping[str, Any]], Detector]] = {
     "aum": lambda entry, params: Aum(**params),
+    "lstm": lambda entry, params: _lstm(params),
     "dynacor": lambda entry, params: DynaCor(**params),
     "planted": lambda entry, params: Planted(),
     "margin": direct.Direct,
@@ -22,6 +23,12 @@ _BUILDERS: Mapping[str, Callable[[catalog.Entry, Mapping[str, Any]], Detector]] 
     "log_ratio": direct.Direct,
     "mixture": Mixture,
 }
+
+
+def _lstm(params: Mapping[str, Any]) -> Detector:
+    from audit.detectors.lstm import detector  # noqa: PLC0415 - torch takes seconds to import
+
+    return detector.build(params)
 
 
 def names() -> tuple[str, ...]:

@@ -162,7 +162,7 @@ def _card(
             for dataset, one in zip(datasets, material, strict=True)
         ),
         noise_kind="symmetric",
-        noise_rate=fitted.noise_rate,
+        noise_rate=float(np.concatenate([one.is_wrong for one in material]).mean()),
         n_classes=max(dataset.n_classes for dataset in datasets),
         n_sequences=sum(len(one.is_wrong) for one in material),
         train_length=max(one.sequences.shape[1] for one in material),

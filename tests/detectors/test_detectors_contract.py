@@ -279,7 +279,7 @@ def test_dynamics_without_what_the_formula_reads_are_refused(name, made):
     runs = [
         replace(
             run,
-            signals={"given_probability": run.signals["given_probability"]},
+            signals={"loss": run.signals["loss"]},
             mean_probabilities=None,
         )
         for run in made[name].runs

@@ -91,6 +91,11 @@ def test_raw_values_are_squashed_as_those_of_a_run_are(planted):
     made, _ = sequences.of_rows(run, np.arange(4), ("q", "margin"))
     raw = np.stack([run.signals["given_probability"].T, run.signals["margin"].T], axis=-1)
     assert_array_equal(sequences.squashed(raw, ("q", "margin")), made)
+    holed = raw.copy()
+    holed[:, 2] = np.nan
+    raw[:, 2] = (raw[:, 1] + raw[:, 3]) / 2
+    filled = sequences.squashed(holed, ("q", "margin"))
+    assert_allclose(filled, sequences.squashed(raw, ("q", "margin")), rtol=1e-6)
 
 
 def test_the_papers_network_has_50562_parameters():

@@ -160,13 +160,15 @@ class Lstm:
         sequences.of_rows(run, np.array([row]), names)  # refuses what `score` refuses
         length = loaded.card.train_length if self.resample == "linear" else None
 
-        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        def own_log_odds(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
             made = sequences.resampled(sequences.squashed(values, names), length)
-            logits = network.logits(loaded.network, made)
-            return ranking.suspicion(-loaded.card.calibration.log_odds(logits))
+            return loaded.card.calibration.log_odds(network.logits(loaded.network, made))
+
+        def answer(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+            return ranking.suspicion(-own_log_odds(values))
 
         signals = tuple(sequences.CHANNELS[name].signal for name in names)
-        return Responder(run=run, row=row, signals=signals, answer=answer)
+        return Responder(run=run, row=row, signals=signals, answer=answer, log_odds=own_log_odds)
 
     def _load(self, runs: Sequence[TrainingDynamics]) -> Weights:
         if self.weights is not None:

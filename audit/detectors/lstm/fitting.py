@@ -105,8 +105,6 @@ class Fitted:
         Calibrated probability with the best F1.
     average_precision, roc_auc, f1
         On the part that chose neither epoch nor seed.
-    noise_rate
-        Fraction of wrong labels in it.
     seed, steps
         Which training was kept, and how many steps its best moment took.
     of_seeds
@@ -119,7 +117,6 @@ class Fitted:
     average_precision: float
     roc_auc: float
     f1: float
-    noise_rate: float
     seed: int
     steps: int
     of_seeds: tuple[float, ...]
@@ -322,7 +319,6 @@ def _measure(
         average_precision=metrics.average_precision(logits, is_wrong),
         roc_auc=auc,
         f1=metrics.flag_quality(flagged, is_wrong).f1,
-        noise_rate=float(held_wrong.mean()),
         seed=seed,
         steps=steps,
         of_seeds=of_seeds,

@@ -93,7 +93,12 @@ def of_rows(
 
 def squashed(values: Floats, channels: tuple[str, ...]) -> NDArray[np.float32]:
     """Return the sequences of raw signals (M, T, C), each in its own unit: what `of_rows` does to them."""
-    parts = [CHANNELS[name].squash(values[:, :, place]) for place, name in enumerate(channels)]
+    is_missing = np.isnan(values)
+    parts: list[Floats] = []
+    for place, name in enumerate(channels):
+        filled = gaps.filled(values[:, :, place].T, is_missing[:, :, place].T)
+        # The type of what comes back is that of what went in.
+        parts.append(CHANNELS[name].squash(cast("Floats", filled).T))
     return _as_network_input(np.stack(parts, axis=-1))
 
 
