@@ -17,8 +17,9 @@ from audit.records.run import Augmentation, Precision, Probe
 from audit.store import datasets as dataset_rows
 from audit.ui import palette, session, shell
 from audit.ui.texts import plain
-from audit.workbench import estimating, launching, machine
+from audit.workbench import estimating, launching, machine, scoring, watching
 from audit.workbench.launching import Plan
+from audit.workbench.scoring import Budget
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
 from audit.workbench.wording import on_the_page
@@ -42,6 +43,21 @@ _LOOKS: Mapping[str, _Look] = {
         caption="AUM says which labels are suspect. It trains twice.",
         methods=("aum",),
     ),
+    "planted": _Look(
+        title="A cut and how precise it is",
+        caption="Planted says how many labels are wrong and where to cut. It trains twice.",
+        methods=("planted",),
+    ),
+    "lstm": _Look(
+        title="A judge trained elsewhere",
+        caption="The LSTM noise detector reads how each label was learnt. It trains once.",
+        methods=("lstm",),
+    ),
+    "dynacor": _Look(
+        title="What behaves like a wrong copy",
+        caption="DynaCor compares with copies that it labels wrongly. It trains once.",
+        methods=("dynacor",),
+    ),
     "margin": _Look(
         title="A ranking",
         caption="Margin orders all samples, most suspicious first. It trains once.",
@@ -51,6 +67,11 @@ _LOOKS: Mapping[str, _Look] = {
         title="Both",
         caption="Two opinions on every sample. It trains three times.",
         methods=("aum", "margin"),
+    ),
+    "all": _Look(
+        title="All opinions",
+        caption="Every detector, for comparison. It trains five times.",
+        methods=("aum", "lstm", "dynacor", "planted", "margin"),
     ),
 }
 
@@ -79,11 +100,12 @@ def draw(shelf: Shelf) -> Dataset | None:
             dataset = session.choose_dataset()
             assert dataset is not None, "there is one to choose"
             look = _LOOKS[_ask_look()]
+            budget = _ask_budget(look)
             wishes = _ask_wishes(shelf, dataset, look)
         with right, st.spinner("Looking at the images and this machine…"):
-            planned = launching.plan(shelf, dataset, look.methods, wishes)
+            planned = launching.plan(shelf, dataset, look.methods, wishes, budget=budget)
             _summary(planned)
-            _start(shelf, planned, look, wishes)
+            _start(shelf, planned, look, wishes, budget)
     return dataset
 
 
@@ -107,6 +129,20 @@ def _ask_look() -> str:
         key="run_look",
         width="stretch",
     )
+
+
+def _ask_budget(look: _Look) -> Budget:
+    """Ask whether one training is to serve all methods, where they would take more."""
+    n_kinds = len(scoring.needed_probes(look.methods))
+    if n_kinds < 2 and look.methods != ("aum",):
+        return Budget.FULL
+    is_quick = st.toggle(
+        "Train once for all",
+        key="run_budget",
+        help="One training with corrupted copies instead of one for each kind of method. AUM's cut rests "
+        "on the copies then, and “planted” falls back to a simpler cut; the ranking hardly changes.",
+    )
+    return Budget.QUICK if is_quick else Budget.FULL
 
 
 def _ask_wishes(shelf: Shelf, dataset: Dataset, look: _Look) -> Wishes:
@@ -300,13 +336,13 @@ def _runs_in_words(planned: Plan) -> list[str]:
     words: list[str] = []
     for part in planned.to_train or planned.parts:
         config, n_runs = part.configs[0], len(part.configs)
-        kind = " with threshold rows" if config.probe is Probe.THRESHOLD else ""
+        kind = "" if config.probe is Probe.NONE else f" with {watching.LOOKS_FOR[config.probe]}"
         times = f"{n_runs} × " if n_runs > 1 else ""
         words.append(f"{times}{config.epochs} epochs{kind}")
     return words
 
 
-def _start(shelf: Shelf, planned: Plan, look: _Look, wishes: Wishes) -> None:
+def _start(shelf: Shelf, planned: Plan, look: _Look, wishes: Wishes, budget: Budget) -> None:
     if planned.problem is None:
         _estimate(planned)
         _same_before(shelf, planned)
@@ -321,7 +357,9 @@ def _start(shelf: Shelf, planned: Plan, look: _Look, wishes: Wishes) -> None:
     ):
         return
     try:
-        started = launching.start(shelf, planned.dataset, look.methods, wishes, form_id=form_id)
+        started = launching.start(
+            shelf, planned.dataset, look.methods, wishes, form_id=form_id, budget=budget
+        )
     except AuditError as error:
         st.error(plain(on_the_page(str(error))))
         return

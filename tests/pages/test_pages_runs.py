@@ -140,6 +140,26 @@ def test_settings_are_settled_as_one_types(page, staged_copy):
     assert "2 × 7 epochs with threshold rows and 7 epochs" in _html(app)
 
 
+def test_every_opinion_takes_five_trainings_and_one_serves_them_all_on_wish(page, staged_copy):
+    app = page(staged_copy, dataset="staged")
+    app.number_input(key="run_epochs").set_value(7).run()
+    app.radio(key="run_look").set_value("all").run()
+    assert not app.exception
+    said = _html(app)
+    for part in (
+        "2 × 7 epochs with threshold rows",
+        "7 epochs with corrupted copies",
+        "7 epochs with planted labels",
+    ):
+        assert part in said
+    app.toggle(key="run_budget").set_value(True).run()
+    said = _html(app)
+    assert "7 epochs with corrupted copies" in said
+    assert "threshold rows" not in said
+    app.radio(key="run_look").set_value("margin").run()
+    assert not [toggle for toggle in app.toggle if toggle.key == "run_budget"]
+
+
 def test_a_started_run_waits_for_its_device_and_can_be_cancelled_and_resumed(page, staged_copy):
     with Workspace.open(staged_copy) as workspace:
         held = hold(workspace)
