@@ -364,7 +364,8 @@ def _differences(
     """
     n_first = first[0]
     n_second = second[0] ** 2 / np.maximum(second[3], 1e-300)
-    means, spreads = [], []
+    means: list[NDArray[np.float64]] = []
+    spreads: list[NDArray[np.float64]] = []
     for sums in (first, second):
         weight = np.maximum(sums[0], 1e-300)
         means.append(sums[1] / weight)
