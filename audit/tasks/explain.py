@@ -1,16 +1,19 @@
 """Explain what the scores of one sample rest on; the answers stay in the job's row."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from audit.detectors import explanation, registry
 from audit.errors import AuditError, StoppedError
+from audit.records.dynamics import TrainingDynamics
 from audit.records.job import Job
 from audit.records.progress import Report
-from audit.store import dynamics as dynamics_store
+from audit.records.scores import Scores
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
 from audit.store.workspace import Workspace
+from audit.tasks import unfinished
 
 
 def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
@@ -63,7 +66,7 @@ def _explain(workspace: Workspace, job: Job, scores_id: str, report: Report) -> 
     report(0.0, f"explaining {scores.spec.name}")
     detector = registry.rebuild(scores.spec)
     runs = [run_rows.find(workspace, run_id) for run_id in scores.run_ids]
-    recorded = [dynamics_store.load(workspace, one) for one in runs]
+    recorded = [_as_scored(unfinished.load(workspace, one), scores) for one in runs]
     responder = detector.responder(recorded, int(job.arguments["sample"]))
     found = explanation.explain(
         responder,
@@ -73,3 +76,12 @@ def _explain(workspace: Workspace, job: Job, scores_id: str, report: Report) -> 
         report=lambda fraction, message: report(fraction, f"explaining {scores.spec.name}"),
     )
     return found.to_json()
+
+
+def _as_scored(recorded: TrainingDynamics, scores: Scores) -> TrainingDynamics:
+    """Return what a run had recorded when it was scored: it may have gone on since."""
+    n_epochs = scores.epochs.get(recorded.run_id, recorded.n_epochs)
+    if n_epochs == recorded.n_epochs:
+        return recorded
+    signals = {name: values[:n_epochs] for name, values in recorded.signals.items()}
+    return replace(recorded, signals=signals)

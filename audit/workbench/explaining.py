@@ -20,6 +20,7 @@ from audit.records.scores import Scores
 from audit.store import jobs as job_rows
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
+from audit.store.run_jobs import RESUMABLE
 from audit.store.workspace import Workspace
 from audit.workbench import watching
 from audit.workbench.scoring import SCORING_DEVICE
@@ -69,18 +70,23 @@ def check(dataset: Dataset, scores: Scores, position: int) -> None:
 def find_scores(workspace: Workspace, run: Run, method: str) -> str | None:
     """Return the id of the newest scores of a method that a run took part in, ``None`` without any.
 
+    ``None`` also for a run that was interrupted: what it has may have grown since it was scored, and
+    asking for its scores again gives those that are there.
+
     Raises
     ------
     NotFoundError
         If the catalogue has no such method.
     RefusedError
-        If the run is not sealed.
+        If the run waits or is running.
     """
     catalog.entry(method)
+    if run.state in RESUMABLE:
+        return None
     if run.state is not RunState.SEALED:
         raise RefusedError(
-            f"Run {run.name!r} is {run.state}, not sealed: there is nothing to explain before it has "
-            "come to its end."
+            f"Run {run.name!r} is {run.state}: there is nothing to explain before it has come to its "
+            "end or was cancelled."
         )
     fitting = [
         summary.id

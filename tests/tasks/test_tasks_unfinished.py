@@ -8,13 +8,14 @@ from numpy.testing import assert_array_equal
 
 from audit.errors import RefusedError, StoppedError, WorkspaceError
 from audit.jobs import queue
+from audit.records.explanation import Explanation
 from audit.records.progress import silent
 from audit.records.run import Probe, RunState
 from audit.store import artifacts, dynamics, locks
 from audit.store import runs as run_rows
 from audit.store import scores as score_rows
 from audit.store import unfinished as unfinished_runs
-from audit.tasks import score, unfinished
+from audit.tasks import explain, score, unfinished
 from audit.workbench import scoring
 
 
@@ -90,6 +91,30 @@ def test_the_finished_run_has_scores_of_its_own_which_are_the_newest(
     # All are of this run, and go with it.
     run_rows.delete(workspace, run.id)
     assert score_rows.all(workspace, dataset.id) == []
+
+
+def test_scores_of_fewer_epochs_are_explained_by_those_also_after_the_run_went_on(
+    workspace, dataset, add_run, train_here, cancel_after, score_here
+):
+    def explained(scores_id):
+        arguments = {"sample": 5, "scores": [scores_id], "threads": 1}
+        job = queue.enqueue(workspace, "explain", arguments, device="scoring")
+        try:
+            (answer,) = explain.run(workspace, job, silent)["explanations"]
+        finally:
+            queue.request_stop(workspace, job, launch=lambda workspace, job: None)
+        return Explanation.from_json(answer["explanation"])
+
+    run = cancel_after(add_run(dataset, epochs=5), 3)
+    early, scores_id = score_here("margin", run.id)
+    before = explained(scores_id)
+    assert before.n_epochs == 3
+    assert before.suspicion == pytest.approx(early.suspicion[5], abs=1e-9)
+    train_here(run)
+    after = explained(scores_id)
+    assert (after.n_epochs, after.importance) == (3, before.importance)
+    _, final = score_here("margin", run.id)
+    assert explained(final).n_epochs == 5
 
 
 def test_a_probe_group_is_scored_when_both_parts_have_enough_epochs(

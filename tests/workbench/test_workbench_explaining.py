@@ -214,8 +214,10 @@ def test_scores_are_found_by_one_of_their_runs(shelf, dataset):
     with pytest.raises(NotFoundError, match="no method 'aom'"):
         explaining.find_scores(workspace, plain, "aom")
     queued = replace(plain, state="queued")
-    with pytest.raises(RefusedError, match="is queued, not sealed"):
+    with pytest.raises(RefusedError, match="is queued: there is nothing to explain"):
         explaining.find_scores(workspace, queued, "margin")
+    cancelled = replace(plain, state="cancelled")
+    assert explaining.find_scores(workspace, cancelled, "margin") is None
 
 
 def test_a_sample_without_a_suspicion_is_refused_with_the_reason(shelf, stage, tmp_path):
