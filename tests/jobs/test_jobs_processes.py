@@ -64,7 +64,10 @@ def test_the_real_worker_is_found_wherever_one_stands(workspace, tmp_path, monke
     job = queue.enqueue(workspace, "no such kind", {}, device="cpu")
     job = queue.follow(workspace, job.id, silent)
     assert job.state is JobState.FAILED
-    assert job.error == "This version knows no jobs of kind 'no such kind', only score, train."
+    assert (
+        job.error
+        == "This version knows no jobs of kind 'no such kind', only explain, fit_lstm, score, train."
+    )
 
 
 def test_a_refusal_fails_the_job_with_its_own_sentence(workspace, start, launch):
