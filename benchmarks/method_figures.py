@@ -23,9 +23,9 @@ FIGURES = ROOT / "audit" / "workbench" / "figures.json"
 TITLES = {
     "c10.npz": "CIFAR-10, human labels (aggregate)",
     "c10agg.npz": "CIFAR-10, human labels (aggregate)",
-    "c10a-aggre.npz": "CIFAR-10, human labels (aggregate)",
-    "c10a-random1.npz": "CIFAR-10, human labels (one person each)",
-    "fashiona.npz": "Fashion-MNIST",
+    "c10-aggregate.npz": "CIFAR-10, human labels (aggregate)",
+    "c10-random1.npz": "CIFAR-10, human labels (one person each)",
+    "fashion.npz": "Fashion-MNIST",
     "labels.csv": "Clothing photographs",
 }
 """Sources by file name, as people know them; others are shown by their file name."""
