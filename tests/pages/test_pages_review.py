@@ -95,7 +95,7 @@ def test_of_very_many_classes_a_bounded_list_is_sent_and_others_are_typed(page, 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("method", "lstm", "is no method"),
+        ("method", "votes", "is no method"),
         ("cls", "<script>alert(1)</script>", "every given class"),
         ("suggested", "**class z**", "every suggested class"),
         ("state", "everything", "is no state"),

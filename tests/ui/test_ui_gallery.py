@@ -83,11 +83,11 @@ def test_filters_of_an_address_are_taken_as_they_are_written(dataset):
 
 
 def test_what_an_address_cannot_have_is_answered_by_a_sentence_and_the_default(dataset):
-    asked = {"method": "lstm", "cls": "**zebra**", "suggested": "[x](y)", "state": "done"}
+    asked = {"method": "votes", "cls": "**zebra**", "suggested": "[x](y)", "state": "done"}
     chosen, wrong = filters.parse(asked, dataset, ["aum", "margin"])
     assert chosen == Filters(method="aum")
     assert wrong == [
-        r"“lstm” is no method; there are aum, margin. Showing aum.",
+        r"“votes” is no method; there are aum, margin. Showing aum.",
         r"staged has no class “\*\*zebra\*\*”. Showing every given class.",
         r"staged has no class “\[x\]\(y\)”. Showing every suggested class.",
         "“done” is no state; there are all, undecided, decided, flagged, todo, keep, relabel, "
