@@ -40,7 +40,9 @@ def test_the_figures_are_those_of_the_benchmarks(gathering):
 
 
 def test_a_card_shows_what_a_result_says_digit_by_digit():
-    summary = json.loads((RESULTS / "cifar10-aggregate-features.json").read_text())["summary"]
+    summary = json.loads((RESULTS / "detectors-cifar10-aggregate-features.json").read_text())[
+        "summary"
+    ]
     card = next(card for card in method_cards.cards() if card.entry.name == "aum")
     figure = next(f for f in card.figures if (f.preset, f.n_wrong) == ("features", 912))
     ends = summary["aum"]["average_precision"]
