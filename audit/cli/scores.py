@@ -68,7 +68,7 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         help="full: each method gets the runs that it was made for. quick: all methods share one run "
-        "with corrupted copies; docs/methods.md says what that costs.",
+        "with corrupted copies, and the results say what rests on them.",
     ),
 ]
 ParamOption = Annotated[

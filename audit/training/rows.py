@@ -203,8 +203,7 @@ def _with_corrupted_copies(
         )
     rng = np.random.default_rng(seeding.derive(config.seed, "corrupted copies", config.probe_part))
     copied = rng.choice(len(sample), size=n_planted, replace=False)
-    shift = rng.integers(1, n_classes, size=n_planted)
-    wrong = ((given_label[copied] + shift) % n_classes).astype(np.int32)
+    wrong = _other_labels(given_label[copied], n_classes, rng)
     return Rows(
         sample=np.concatenate([sample, sample[copied]]),
         assigned_label=np.concatenate([given_label, wrong]),
@@ -247,8 +246,7 @@ def _with_planted_rows(
     order = rng.permutation(len(sample))
     uniform, rest = order[:n_planted], order[n_planted:]
     assigned_label = given_label.copy()
-    shift = rng.integers(1, n_classes, size=n_planted)
-    assigned_label[uniform] = (given_label[uniform] + shift) % n_classes
+    assigned_label[uniform] = _other_labels(given_label[uniform], n_classes, rng)
     table = base.mean_probabilities
     # Otherwise the smoothing of the targets would make every other class look equally likely.
     smoothing = 0.0 if base.config is None else base.config.label_smoothing
@@ -293,8 +291,7 @@ def _contaminated(
     rng = np.random.default_rng(seeding.derive(config.seed, "contaminated rows", config.probe_part))
     planted = rng.choice(len(sample), size=n_planted, replace=False)
     assigned_label = given_label.copy()
-    shift = rng.integers(1, n_classes, size=n_planted)
-    assigned_label[planted] = (given_label[planted] + shift) % n_classes
+    assigned_label[planted] = _other_labels(given_label[planted], n_classes, rng)
     role[planted] = Role.PLANTED_UNIFORM
     return Rows(
         sample=sample,
@@ -303,3 +300,11 @@ def _contaminated(
         n_classes=n_classes,
         n_outputs=n_classes,
     )
+
+
+def _other_labels(
+    given_label: NDArray[np.int32], n_classes: int, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Return a label for each given one, drawn uniformly from the other classes, (M,) int32."""
+    shift = rng.integers(1, n_classes, size=len(given_label))
+    return ((given_label + shift) % n_classes).astype(np.int32)

@@ -140,7 +140,7 @@ def _ask_budget(look: _Look) -> Budget:
         "Train once for all",
         key="run_budget",
         help="One training with corrupted copies instead of one for each kind of method. AUM's cut rests "
-        "on the copies then, and “planted” falls back to a simpler cut; the ranking hardly changes.",
+        "on the copies then, and “planted” falls back to a simpler cut.",
     )
     return Budget.QUICK if is_quick else Budget.FULL
 
