@@ -113,13 +113,13 @@ def test_two_methods_at_once_and_none_are_wrong_usage(explained):
     explained("explain", run, "03", code=2)
 
 
-def test_a_run_that_is_not_sealed_is_refused(explained, trained, tmp_path):
+def test_a_run_that_has_not_come_to_its_end_is_refused(explained, trained, tmp_path):
     terminal = trained.copy(tmp_path / "workspace")
     told = terminal("train", "colours", "--epochs", "400", "--device", "cpu", "--detach")
     run = told.lines[0].split()[0]
     try:
         said = terminal("explain", run, "03", "--method", "margin", code=1).sentence
-        assert "not sealed" in said
+        assert "there is nothing to explain before it has come to its end" in said
     finally:
         job = terminal("show", run, "--json").json["job"]["id"]
         terminal("cancel", job)

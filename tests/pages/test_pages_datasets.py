@@ -206,6 +206,7 @@ def test_a_folder_is_imported_in_the_browser_seen_and_deleted_by_its_name(
         tab.reload()
     assert answer.value.status == 200
     assert answer.value.headers["content-type"] == "image/png"
+    tab.get_by_label("Samples of cats").locator(".lf-tile").nth(2).wait_for()
     assert tab.get_by_label("Samples of cats").locator(".lf-tile").count() == 3
     assert stored(tmp_path / "workspace") == ["animals"]
 
