@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from audit.api import answers, asking
-from audit.workbench import queues, serving, suspects
+from audit.workbench import flag_sets, queues, serving, suspects
 from audit.workbench.suspects import Filters, State
 
 
@@ -13,12 +13,18 @@ def queue(request: Request) -> Response:
     shelf = serving.shelf()
     dataset = asking.dataset(shelf, request)
     start = asking.whole(request, "start", 0)
+    by, not_by = (
+        flag_sets.parse(asked, dataset, suspects.methods(shelf, dataset)) if asked else ()
+        for asked in (request.query_params.get("by"), request.query_params.get("not_by"))
+    )
     filters = Filters(
         method=asking.maybe_text(request, "method"),
         cls=asking.maybe_text(request, "cls"),
         suggested=asking.maybe_text(request, "suggested"),
         state=suspects.parse_state(request.query_params.get("state"), State.UNDECIDED),
         cut=asking.maybe_real(request, "cut"),
+        by=by,
+        not_by=not_by,
     )
     page = queues.page(
         shelf,

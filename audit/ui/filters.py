@@ -5,21 +5,22 @@ the default, and stays until somebody chooses anew. The names of the keys are a 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import streamlit as st
 
 from audit.detectors import catalog
-from audit.errors import InputError
+from audit.errors import InputError, NotFoundError
 from audit.records.dataset import Dataset
 from audit.ui import address
 from audit.ui.texts import plain
-from audit.workbench import ranking_view, suspects
+from audit.workbench import flag_sets, ranking_view, suspects
+from audit.workbench.flag_sets import Flags
 from audit.workbench.ranking_view import Choices, Distribution
 from audit.workbench.suspects import Filters, State
 
-KEYS = ("method", "cls", "suggested", "state", "cut", "page")
+KEYS = ("method", "cls", "suggested", "state", "by", "not_by", "cut", "page")
 """Keys of the address, beside ``dataset``."""
 
 _METHOD, _STATE, _SLIDER, _PAGES = "filters-method", "filters-state", "filters-cut", "filters-page"
@@ -89,9 +90,24 @@ def parse(
         )
         state = by_default
     filters = Filters(
-        method=method, cls=classes["cls"], suggested=classes["suggested"], state=state
+        method=method,
+        cls=classes["cls"],
+        suggested=classes["suggested"],
+        state=state,
+        by=_parse_flags(asked.get("by"), dataset, methods, wrong),
+        not_by=_parse_flags(asked.get("not_by"), dataset, methods, wrong),
     )
     return filters, wrong
+
+
+def _parse_flags(
+    text: str | None, dataset: Dataset, methods: Sequence[str], wrong: list[str]
+) -> tuple[Flags, ...]:
+    try:
+        return flag_sets.parse(text, dataset, methods)
+    except (InputError, NotFoundError) as error:
+        wrong.append(f"{plain(str(error))} These flags restrict nothing.")
+        return ()
 
 
 def refusals(asked: Mapping[str, str], dataset: Dataset, methods: Sequence[str]) -> list[str]:
@@ -183,6 +199,32 @@ def _draw_class(
         )
 
 
+def draw_flag_sets(chosen: Filters, *, on_remove: Callable[[], None] | None = None) -> None:
+    """Draw which methods' flags restrict what is shown, to be taken off; nothing where none do.
+
+    Parameters
+    ----------
+    chosen
+        What is chosen.
+    on_remove
+        Called before the script runs; `show_whoever_flags` if not given.
+    """
+    said = flag_sets.in_words(chosen.by, chosen.not_by)
+    if said:
+        st.button(
+            plain(f"Only {said}"),
+            key="filters-flags",
+            on_click=on_remove or show_whoever_flags,
+            icon=":material/close:",
+            help="Show samples whoever flags them.",
+        )
+
+
+def show_whoever_flags() -> None:
+    """Restrict the list by no method's flags any more; for callbacks."""
+    address.write({"by": None, "not_by": None, "page": None})
+
+
 def draw_cut(shown: Distribution, cut: float | None) -> None:
     """Draw the widget that moves the cut.
 
@@ -267,6 +309,8 @@ def as_address(dataset: Dataset, filters: Filters) -> dict[str, str]:
         "cls": filters.cls,
         "suggested": filters.suggested,
         "state": str(filters.state),
+        "by": flag_sets.as_text(filters.by),
+        "not_by": flag_sets.as_text(filters.not_by),
         "cut": None if filters.cut is None else repr(filters.cut),
     }
     return {key: text for key, text in texts.items() if text is not None}

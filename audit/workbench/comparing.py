@@ -19,9 +19,10 @@ from audit.numerics.agreement import Overlap
 from audit.records.dataset import UNLABELLED, Dataset, Truth
 from audit.store import datasets as dataset_rows
 from audit.workbench import evaluating, ranking_view, suspects
+from audit.workbench.flag_sets import Flags
 from audit.workbench.ranking_view import Listing
 from audit.workbench.shelf import Shelf
-from audit.workbench.suspects import Ranked
+from audit.workbench.suspects import Filters, Ranked
 
 FEWEST = 20
 """Scored samples of a class below which its rate of flags is not judged."""
@@ -135,7 +136,7 @@ def _compare(dataset: Dataset, rankings: tuple[Ranked, ...], top: int | None) ->
     n_own = next((int(flags.sum()) for flags in own if flags is not None), 0)
     n_top = top or n_own or max(1, round(_TOP_FRACTION * dataset.n_samples))
     flags = [
-        _from_the_top(ranking, n_top) if cut is None else cut
+        suspects.first(ranking, n_top) if cut is None else cut
         for ranking, cut in zip(rankings, own, strict=True)
     ]
     return Comparison(
@@ -145,10 +146,6 @@ def _compare(dataset: Dataset, rankings: tuple[Ranked, ...], top: int | None) ->
         n_top=n_top,
         by_cut=tuple(cut is not None for cut in own),
     )
-
-
-def _from_the_top(ranking: Ranked, n_top: int) -> NDArray[np.bool_]:
-    return (ranking.ranks > 0) & (ranking.ranks <= n_top)
 
 
 def flags_in_words(comparison: Comparison) -> str:
@@ -293,6 +290,30 @@ def positions(comparison: Comparison, first: str, second: str, part: Part) -> ND
     wanted = {Part.BOTH: one & two, Part.FIRST: one & ~two, Part.SECOND: two & ~one}[part]
     order = comparison.rankings[other if part is Part.SECOND else at].order
     return order[wanted[order]]
+
+
+def filters_of(comparison: Comparison, first: str, second: str, part: Part) -> Filters:
+    """Return what shows the samples of a part on other pages: these, in the same order."""
+    one, two = ((flags_of(comparison, method),) for method in (first, second))
+    leader = second if part is Part.SECOND else first
+    by, not_by = {Part.BOTH: (one + two, ()), Part.FIRST: (one, two), Part.SECOND: (two, one)}[part]
+    return Filters(
+        method=leader, cut=own_cut(comparison, leader), by=tuple(dict.fromkeys(by)), not_by=not_by
+    )
+
+
+def flags_of(comparison: Comparison, method: str) -> Flags:
+    """Return what a method flags in a comparison."""
+    by_cut = comparison.by_cut[comparison.place(method)]
+    return Flags(method=method, top=None if by_cut else comparison.n_top)
+
+
+def own_cut(comparison: Comparison, method: str) -> float | None:
+    """Return the cut that marks what a method flags here, ``None`` where its own one does."""
+    at = comparison.place(method)
+    if comparison.by_cut[at]:
+        return None
+    return cut_at(comparison.rankings[at], comparison.n_top)
 
 
 def listing(

@@ -31,7 +31,8 @@ class Page:
         Number of the event up to which decisions were regarded when the queue was opened; the same
         number gives the same list on every page.
     scores_id, method
-        What ordered it.
+        What ordered it; where the filters name other methods' flags, the ids of these scores follow,
+        separated by commas.
     total
         Samples in the whole queue.
     n_decided
@@ -101,18 +102,19 @@ def page(
         raise RefusedError(
             f"Dataset {dataset.name!r} has no scores yet: train and score a run first."
         )
-    ranking = _ranking(shelf, dataset, filters, scores_id)
+    rankings = _rankings(shelf, dataset, filters, scores_id)
+    ranking = rankings[0]
     standing = shelf.standing(dataset)
     as_of = standing.last_id if as_of is None else min(as_of, standing.last_id)
-    positions = _positions(shelf, dataset, filters, ranking, as_of)
+    positions = _positions(shelf, dataset, filters, rankings, as_of)
     shown = positions[start : start + min(count, MOST)]
     return Page(
         dataset_id=dataset.id,
         as_of=as_of,
-        scores_id=ranking.scores_id,
+        scores_id=",".join(one.scores_id for one in rankings),
         method=ranking.scores.spec.name,
         total=len(positions),
-        n_decided=_n_decided(shelf, dataset, filters, ranking, as_of),
+        n_decided=_n_decided(shelf, dataset, filters, rankings, as_of),
         start=start,
         items=tuple(_items(shelf, dataset, ranking, shown, cut=filters.cut)),
     )
@@ -127,32 +129,54 @@ def items(
     return _items(shelf, dataset, ranking, chosen, cut=filters.cut)
 
 
-def _ranking(shelf: Shelf, dataset: Dataset, filters: Filters, scores_id: str | None) -> Ranked:
+def _rankings(
+    shelf: Shelf, dataset: Dataset, filters: Filters, scores_id: str | None
+) -> tuple[Ranked, ...]:
+    """Return what orders a queue, then the views of the methods whose flags it goes by."""
     if scores_id is None:
-        return suspects.ranked(shelf, dataset, filters.method)
-    return suspects.ranked_by(shelf, dataset, scores_id)
+        ranking = suspects.ranked(shelf, dataset, filters.method)
+        return ranking, *suspects.beside(shelf, dataset, filters)
+    first, *others = scores_id.split(",")
+    ranking = suspects.ranked_by(shelf, dataset, first)
+    return ranking, *suspects.beside(shelf, dataset, filters, others)
 
 
 def _positions(
-    shelf: Shelf, dataset: Dataset, filters: Filters, ranking: Ranked, as_of: int
+    shelf: Shelf,
+    dataset: Dataset,
+    filters: Filters,
+    rankings: tuple[Ranked, ...],
+    as_of: int,
 ) -> NDArray[np.int64]:
-    key = ("queue", dataset.id, ranking.scores_id, filters, as_of)
+    ranking, *others = rankings
+    ids = tuple(one.scores_id for one in rankings)
+
+    def select() -> NDArray[np.int64]:
+        found = suspects.select(
+            shelf, dataset, filters, as_of=as_of, ranking=ranking, others=others
+        )
+        return found.positions
+
     return shelf.lists.find_or_make(
-        key,
-        lambda: suspects.select(shelf, dataset, filters, as_of=as_of, ranking=ranking).positions,
+        ("queue", dataset.id, ids, filters, as_of),
+        select,
         lambda positions: positions.nbytes + 256,
     )
 
 
 def _n_decided(
-    shelf: Shelf, dataset: Dataset, filters: Filters, ranking: Ranked, as_of: int
+    shelf: Shelf,
+    dataset: Dataset,
+    filters: Filters,
+    rankings: tuple[Ranked, ...],
+    as_of: int,
 ) -> int:
     whole = {State.UNDECIDED: State.ALL, State.TODO: State.FLAGGED}.get(filters.state)
     if whole is None:
         return 0
     without = replace(filters, state=whole)
     n_all, n_left = (
-        len(_positions(shelf, dataset, wanted, ranking, as_of)) for wanted in (without, filters)
+        len(_positions(shelf, dataset, wanted, rankings, as_of)) for wanted in (without, filters)
     )
     return n_all - n_left
 

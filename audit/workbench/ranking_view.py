@@ -590,7 +590,8 @@ def _percent(n_flagged: int, shown: Distribution) -> str:
 def _pairs(shelf: Shelf, dataset: Dataset, filters: Filters, ranking: Ranked, as_of: int) -> Pairs:
     # Without the class filters, so that one pair can be seen beside the others.
     wide = replace(filters, cls=None, suggested=None)
-    key = ("pairs", ranking.scores_id, as_of, wide)
+    ids = tuple(one.scores_id for one in suspects.beside(shelf, dataset, filters))
+    key = ("pairs", ranking.scores_id, ids, as_of, wide)
     return shelf.lists.find_or_make(
         key,
         lambda: _counted_pairs(

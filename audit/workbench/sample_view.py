@@ -1,6 +1,7 @@
 """One sample as the Sample page shows it: facts, scores, neighbours, history, and how keys are found."""
 
 import bisect
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from audit.records.decision import Decision, Undo, Verdict
 from audit.records.run import RunState
 from audit.store import decisions as decision_rows
 from audit.store import runs as run_rows
-from audit.workbench import suspects
+from audit.workbench import flag_sets, suspects
+from audit.workbench.flag_sets import Flags
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, Ranked
 from audit.workbench.trajectories import Trajectory
@@ -153,7 +155,13 @@ class Neighbours:
     n_listed: int
 
 
-def filters_of(dataset: Dataset, asked: Mapping[str, str], method: str | None) -> Filters:
+def filters_of(
+    dataset: Dataset,
+    asked: Mapping[str, str],
+    method: str | None,
+    *,
+    methods: Sequence[str] = (),
+) -> Filters:
     """Return the list of the Ranking page that an address came from; what means nothing is left out.
 
     Parameters
@@ -161,9 +169,11 @@ def filters_of(dataset: Dataset, asked: Mapping[str, str], method: str | None) -
     dataset
         Whose classes.
     asked
-        The address: ``cls``, ``suggested``, ``state``, ``cut``.
+        The address: ``cls``, ``suggested``, ``state``, ``cut``, ``by``, ``not_by``.
     method
         Already chosen.
+    methods
+        Those that have scored the dataset.
     """
     known = {name: asked[name] for name in ("cls", "suggested") if asked.get(name)}
     known = {name: value for name, value in known.items() if value in dataset.class_names}
@@ -175,7 +185,18 @@ def filters_of(dataset: Dataset, asked: Mapping[str, str], method: str | None) -
         cut = float(asked.get("cut", "nan"))
     except ValueError:
         cut = math.nan
-    return Filters(method=method, state=state, cut=cut if math.isfinite(cut) else None, **known)
+    flags: dict[str, tuple[Flags, ...]] = {}
+    for name in ("by", "not_by"):
+        with contextlib.suppress(InputError, NotFoundError):
+            flags[name] = flag_sets.parse(asked.get(name), dataset, methods)
+    return Filters(
+        method=method,
+        state=state,
+        cut=cut if math.isfinite(cut) else None,
+        by=flags.get("by", ()),
+        not_by=flags.get("not_by", ()),
+        **known,
+    )
 
 
 def in_words(filters: Filters) -> str:
@@ -187,6 +208,8 @@ def in_words(filters: Filters) -> str:
     ]
     if filters.state is not suspects.State.ALL:
         said.append(f"state {filters.state}")
+    if by_flags := flag_sets.in_words(filters.by, filters.not_by):
+        said.append(by_flags)
     return ", ".join(said)
 
 

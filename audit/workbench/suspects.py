@@ -5,6 +5,7 @@ suspicious first, ties in dataset order; samples without a score come last. Ever
 array operations, so that a filter answers in milliseconds at 50,000 samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ from audit.errors import InputError, NotFoundError
 from audit.records.dataset import Dataset
 from audit.records.scores import Scores
 from audit.store import scores as score_rows
+from audit.workbench.flag_sets import Flags
 from audit.workbench.shelf import UNDECIDED, VERDICTS, Shelf
 
 
@@ -50,6 +52,9 @@ class Filters:
     cut
         A cut on the method's own quantity that decides what is flagged, in the quantity's unit;
         ``None`` for the method's own flags.
+    by, not_by
+        Methods all of which flag a sample, and methods none of which does, whatever the method that
+        orders.
     """
 
     method: str | None = None
@@ -57,6 +62,8 @@ class Filters:
     suggested: str | None = None
     state: State = State.ALL
     cut: float | None = None
+    by: tuple[Flags, ...] = ()
+    not_by: tuple[Flags, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,6 +188,37 @@ def flagged_by(scores: Scores, cut: float | None = None) -> NDArray[np.bool_]:
         return scores.quantity >= cut
 
 
+def first(ranking: Ranked, n_samples: int) -> NDArray[np.bool_]:
+    """Return which samples are the first of a ranking, (N,) bool; never one without a score."""
+    return (ranking.ranks > 0) & (ranking.ranks <= n_samples)
+
+
+def beside(
+    shelf: Shelf, dataset: Dataset, filters: Filters, scores_ids: Sequence[str] = ()
+) -> tuple[Ranked, ...]:
+    """Return the views of all methods whose flags a filter names, each method once, in its order.
+
+    Parameters
+    ----------
+    shelf, dataset, filters
+        What to look for.
+    scores_ids
+        Which scores of these methods to take; the newest if not given.
+
+    Raises
+    ------
+    NotFoundError
+        If a method has no scores, or the dataset has none with such an id of that method.
+    """
+    named = dict.fromkeys(flags.method for flags in (*filters.by, *filters.not_by))
+    if not scores_ids:
+        return tuple(ranked(shelf, dataset, method) for method in named)
+    found = tuple(ranked_by(shelf, dataset, scores_id) for scores_id in scores_ids[: len(named)])
+    if [one.scores.spec.name for one in found] != list(named):
+        raise NotFoundError(f"These scores of dataset {dataset.name!r} are of other methods.")
+    return found
+
+
 def select(
     shelf: Shelf,
     dataset: Dataset,
@@ -188,6 +226,7 @@ def select(
     *,
     as_of: int | None = None,
     ranking: Ranked | None = None,
+    others: Sequence[Ranked] | None = None,
 ) -> Selection:
     """Return the samples that a filter means, most suspicious first.
 
@@ -200,6 +239,8 @@ def select(
         is read page by page stays what it was. ``None`` regards all.
     ranking
         Whose order and flags to take; the newest scores of the filters' method if not given.
+    others
+        From `beside`; the newest scores if not given.
 
     Raises
     ------
@@ -214,12 +255,29 @@ def select(
         keeps &= dataset.given_labels == class_index(dataset, filters.cls)
     if filters.suggested is not None:
         keeps &= ranking.scores.suggested_label == class_index(dataset, filters.suggested)
+    if filters.by or filters.not_by:
+        keeps &= _by_flags(filters, beside(shelf, dataset, filters) if others is None else others)
     positions = ranking.order[keeps[ranking.order]]
     return Selection(
         positions=positions,
         n_flagged=int(is_flagged[positions].sum()),
         n_undecided=int((verdicts[positions] == UNDECIDED).sum()),
     )
+
+
+def _by_flags(filters: Filters, others: Sequence[Ranked]) -> NDArray[np.bool_]:
+    views = {ranking.scores.spec.name: ranking for ranking in others}
+
+    def flags_of(flags: Flags) -> NDArray[np.bool_]:
+        view = views[flags.method]
+        return flagged(view) if flags.top is None else first(view, flags.top)
+
+    keeps = np.ones(len(others[0].ranks), dtype=np.bool_)
+    for flags in filters.by:
+        keeps &= flags_of(flags)
+    for flags in filters.not_by:
+        keeps &= ~flags_of(flags)
+    return keeps
 
 
 def verdicts_at(shelf: Shelf, dataset: Dataset, as_of: int | None = None) -> NDArray[np.int8]:

@@ -57,6 +57,7 @@ def main() -> None:
     with slots[3]:
         _choose_class("Suggested", "suggested", dataset, chosen.suggested, offered.suggested)
     _choose(slots[4], "Show", "state", tuple(_STATE_NAMES), str(chosen.state), names=_STATE_NAMES)
+    filters.draw_flag_sets(chosen, on_remove=_show_whoever_flags)
     for sentence in (*wrong, *wrong_cut):
         st.warning(sentence)
     asked = filters.as_address(dataset, replace(chosen, cut=cut))
@@ -105,11 +106,16 @@ def _choose_class(
 
 
 def _take(name: str, chosen: str | None) -> None:
-    gone = {"cut"} if name == "method" else set[str]()  # a cut is of one method
-    kept = {
-        key: text for key, text in st.query_params.to_dict().items() if key not in gone | {name}
-    }
+    kept = _without(name, *(["cut"] if name == "method" else []))  # a cut is of one method
     st.query_params.from_dict(kept if chosen is None else {**kept, name: chosen})
+
+
+def _show_whoever_flags() -> None:
+    st.query_params.from_dict(_without("by", "not_by"))
+
+
+def _without(*gone: str) -> dict[str, str]:
+    return {key: text for key, text in st.query_params.to_dict().items() if key not in gone}
 
 
 def _nothing(sentence: str, address: str, step: str) -> None:

@@ -1,5 +1,6 @@
 """Compare: where methods agree, what one flags alone, how classes fare, and the map of a run."""
 
+from dataclasses import replace
 from typing import NoReturn
 
 import streamlit as st
@@ -10,7 +11,7 @@ from audit.ui import comparison_choice, comparison_panels, filters, session, she
 from audit.ui.comparison_choice import Choice, View
 from audit.ui.texts import plain
 from audit.workbench import comparing, ranking_state, suspects
-from audit.workbench.comparing import Comparison
+from audit.workbench.comparing import Comparison, Part
 from audit.workbench.ranking_view import Listing
 from audit.workbench.suspects import Filters, State
 
@@ -25,19 +26,32 @@ def stop(sentence: str, address: str, label: str) -> NoReturn:
     st.stop()
 
 
-def review_link(dataset: Dataset, comparison: Comparison, method: str) -> None:
-    """Draw the way to the Review page with everything that a method flags here."""
-    at = comparison.place(method)
-    cut = None
-    if not comparison.by_cut[at]:
-        cut = comparing.cut_at(comparison.rankings[at], comparison.n_top)
-    flagged = Filters(method=method, state=State.TODO, cut=cut)
-    st.page_link(
-        shell.page_path("review"),
-        label=f"Review all that {method} flags",
-        icon=":material/keyboard:",
-        query_params=filters.as_address(dataset, flagged),
-    )
+def draw_ways(dataset: Dataset, comparison: Comparison, choice: Choice) -> None:
+    """Draw the ways to Review and Ranking: with the samples of the pair's part, or all that are flagged."""
+    first, second = choice.first, choice.second
+    if choice.view is View.FLAGS:
+        what = {
+            Part.FIRST: f"what only {first} flags",
+            Part.BOTH: "what both flag",
+            Part.SECOND: f"what only {second} flags",
+        }[choice.part]
+        wanted = comparing.filters_of(comparison, first, second, choice.part)
+    else:
+        what = f"all that {first} flags"
+        wanted = Filters(
+            method=first, cut=comparing.own_cut(comparison, first), state=State.FLAGGED
+        )
+    todo = State.TODO if wanted.state is State.FLAGGED else State.UNDECIDED
+    for label, page, icon, filtered in (
+        ("Review", "review", "keyboard", replace(wanted, state=todo)),
+        ("Rank", "ranking", "grid_view", wanted),
+    ):
+        st.page_link(
+            shell.page_path(page),
+            label=plain(f"{label} {what}"),
+            icon=f":material/{icon}:",
+            query_params=filters.as_address(dataset, filtered),
+        )
 
 
 def draw_flags(comparison: Comparison, choice: Choice) -> Listing | None:
@@ -93,7 +107,8 @@ else:
 if listed is not None:
     opened = comparison_panels.samples(listed, reviewer=session.reviewer())
     leader = listed.ranking.scores.spec.name
-    review_link(dataset, comparison, leader)
+    with st.container(horizontal=True):
+        draw_ways(dataset, comparison, choice)
     if opened is not None:
         shown = {"dataset": dataset.name, "method": leader, "sample": opened}
         st.switch_page(shell.page_path("sample"), query_params=shown)

@@ -73,6 +73,7 @@ with heading:
     score_card.draw(ranking.scores)
     if st.button("Review these", type="primary", icon=":material/keyboard:"):
         st.switch_page(shell.page_path("review"), query_params=filters.as_address(dataset, chosen))
+filters.draw_flag_sets(chosen)
 for sentence in (*refusals, *wrong_cut, *wrong_page):
     st.warning(sentence)
 for sentence in ranking_state.remarks(shelf, dataset, ranking):

@@ -102,12 +102,14 @@ if dataset is None:
     st.page_link(shell.page_path("datasets"), label="Go to Datasets", icon=ARROW)
     st.stop()
 with bar:
-    method, notes = sample_panels.choose_method(dataset, suspects.methods(shelf, dataset))
+    methods = suspects.methods(shelf, dataset)
+    method, notes = sample_panels.choose_method(dataset, methods)
     keys = sample_panels.finder(shelf, dataset, on_open=open_sample)
 for note in notes:
     st.warning(note)
 sample_panels.found(shelf, dataset, keys, on_open=open_sample)
-listed = sample_view.filters_of(dataset, st.query_params.to_dict(), method)
+asked = st.query_params.to_dict()
+listed = sample_view.filters_of(dataset, asked, method, methods=methods)
 position = find_sample(dataset, listed)
 sample = sample_view.view(shelf, dataset, position, method=method, reviewer=session.reviewer())
 with bar:

@@ -156,6 +156,17 @@ def test_filters_of_the_address_restrict_the_queue(queue):
     assert {item["position"] for item in flagged} == set(np.flatnonzero(quantity <= 0.0).tolist())
 
 
+def test_flags_of_other_methods_restrict_the_queue(queue):
+    shelf, dataset = serving.shelf(), queue.dataset
+    flagged = set(np.flatnonzero(shelf.scores(shelf.latest(dataset)["aum"].id).flagged).tolist())
+    quantity = shelf.scores(shelf.latest(dataset)["margin"].id).quantity
+    first = set(np.argsort(quantity, kind="stable")[: len(flagged) // 2].tolist())
+    page = queue(f"?method=aum&by=aum&not_by=margin:{len(first)}&count=200")
+    assert {item["position"] for item in page["items"]} == flagged - first
+    assert page["total"] == len(flagged - first) > 0
+    assert all(item["shown"]["scores_id"] in page["scores_id"].split(",") for item in page["items"])
+
+
 def test_scores_made_while_a_queue_is_read_do_not_change_its_order(queue):
     first = queue("?method=margin&count=20")
     summary = serving.shelf().latest(queue.dataset)["margin"]
@@ -221,6 +232,10 @@ def test_ten_thousand_classes_are_offered_nine_at_a_time(serve_routes, stage, tm
         ("?cls=%00", 404),
         ("?suggested=no such class", 404),
         ("?scores_id=no such score", 404),
+        ("?by=unknown", 404),
+        ("?not_by=lstm", 404),
+        ("?by=margin", 400),
+        ("?not_by=aum:0", 400),
         ("?state=odd", 400),
         ("?cut=nan", 400),
         ("?cut=inf", 400),

@@ -1,6 +1,7 @@
 """Compare: every state has a sentence, the address is the choice, samples of a part are shown and decided."""
 
 import shutil
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from audit.datasets import sources
 from audit.numerics.data_maps import Region
 from audit.store import datasets, decisions
 from audit.store.workspace import Workspace
-from audit.ui import MAIN_SCRIPT
+from audit.ui import MAIN_SCRIPT, shell
 from audit.workbench import comparing, data_map
 from audit.workbench.comparing import Part
 from audit.workbench.shelf import Shelf
@@ -22,11 +23,11 @@ PAGE = str(MAIN_SCRIPT.parents[2] / "pages" / "find" / "compare.py")
 def look(monkeypatch):
     """Open the page on a workspace without a browser."""
 
-    def begin(workspace, **address):
+    def begin(workspace, script=PAGE, **address):
         monkeypatch.setenv("LABELTRACE_WORKSPACE", str(workspace))
         page = AppTest.from_file(MAIN_SCRIPT, default_timeout=60)
         page.run()
-        page.switch_page(PAGE)
+        page.switch_page(str(script))
         for key, value in address.items():
             page.query_params[key] = value
         page.run()
@@ -59,6 +60,11 @@ def parts(page):
 
 def html(page):
     return "\n".join(element.proto.body for element in page.get("html"))
+
+
+def comparing_of(workspace):
+    shelf = Shelf.open(workspace)
+    return comparing.compare(shelf, shelf.dataset("staged"), ("aum", "margin"))
 
 
 def test_an_empty_workspace_says_where_to_begin(look, tmp_path):
@@ -176,17 +182,63 @@ def test_a_run_that_is_gone_is_said_and_another_is_shown(look, staged_workspace)
     assert len(page.get("plotly_chart")) == 1
 
 
-def test_the_way_to_review_goes_with_the_cut_that_took_the_top(look, staged_workspace):
-    def link(**address):
-        page = look(staged_workspace, dataset="staged", **address)
-        links = [element.proto for element in page.get("page_link")]
-        return next(found for found in links if found.label.startswith("Review all that"))
+def ways(page):
+    """Return the addresses of the links below the samples, by their labels."""
+    links = [element.proto for element in page.get("page_link")]
+    return {
+        link.label.replace("\\", ""): dict(parse_qsl(link.query_string))
+        for link in links
+        if link.label.startswith(("Review ", "Rank "))
+    }
 
-    assert link().label == "Review all that aum flags"
-    assert "cut" not in link().query_string
-    assert "state=todo" in link().query_string
-    assert "cut=" in link(part="second").query_string
-    assert "method=margin" in link(part="second").query_string
+
+def test_the_ways_to_review_and_ranking_name_the_samples_of_the_part(look, staged_workspace):
+    page = look(staged_workspace, dataset="staged")
+    n_flagged = comparing_of(staged_workspace).n_top
+    first = {"dataset": "staged", "method": "aum", "by": "aum", "not_by": f"margin:{n_flagged}"}
+    assert ways(page) == {
+        "Review what only aum flags": first | {"state": "undecided"},
+        "Rank what only aum flags": first | {"state": "all"},
+    }
+    found = ways(look(staged_workspace, dataset="staged", part="second"))
+    asked = found["Review what only margin flags"]
+    assert (asked["by"], asked["not_by"]) == (f"margin:{n_flagged}", "aum")
+    assert "cut" in asked, "margin has no cut of its own that would mark what it flags"
+    both = ways(look(staged_workspace, dataset="staged", part="both"))
+    assert both["Rank what both flag"]["by"] == f"aum,margin:{n_flagged}"
+    assert "not_by" not in both["Rank what both flag"]
+
+
+def test_the_ways_from_the_map_lead_to_all_that_a_method_flags(look, staged_workspace):
+    found = ways(look(staged_workspace, dataset="staged", view="map", first="margin"))
+    asked = found["Review all that margin flags"]
+    assert (asked["method"], asked["state"]) == ("margin", "todo")
+    assert {"cut"} < set(asked)
+    assert "by" not in asked
+    assert found["Rank all that margin flags"]["state"] == "flagged"
+
+
+@pytest.mark.parametrize("part", list(Part))
+def test_ranking_shows_exactly_the_samples_of_the_part_and_says_so(look, staged_workspace, part):
+    page = look(staged_workspace, dataset="staged", part=str(part), top="20")
+    wanted = [tile["key"] for tile in gallery(page)["tiles"]]
+    assert wanted
+    (asked,) = [query for label, query in ways(page).items() if label.startswith("Rank")]
+    page = look(staged_workspace, script=shell.page_path("ranking"), **asked)
+    assert [tile["key"] for tile in gallery(page)["tiles"]] == wanted
+    chip = page.button(key="filters-flags")
+    assert (
+        chip.label.replace("\\", "")
+        == {
+            Part.FIRST: "Only flagged by aum (first 20), not by margin (first 20)",
+            Part.BOTH: "Only flagged by aum (first 20) and margin (first 20)",
+            Part.SECOND: "Only flagged by margin (first 20), not by aum (first 20)",
+        }[part]
+    )
+    chip.click().run()
+    assert len(gallery(page)["tiles"]) == 100
+    assert "by" not in page.query_params
+    assert "not_by" not in page.query_params
 
 
 # ---- in a browser ---------------------------------------------------------------------------------
@@ -214,6 +266,21 @@ def test_samples_of_a_part_are_decided_where_they_are_seen(server, tab, visit, u
 
     until(lambda: key in decided())
     assert decided()[key].evidence["shown"]["method"] == "aum"
+
+
+@pytest.mark.browser
+def test_the_way_to_review_opens_what_one_method_flags_alone(server, tab, visit):
+    visit(tab, f"{server.url}/compare?dataset=staged&top=20&part=second")
+    tiles = tab.get_by_test_id("gallery-tile")
+    tiles.first.wait_for()
+    keys = [tile.get_attribute("data-sample-key") for tile in tiles.all()]
+    tab.get_by_role("link", name="Review what only margin flags").click()
+    tab.get_by_test_id("review-progress").get_by_text(f"0 of {len(keys)} decided").wait_for()
+    image = tab.locator(f'[data-testid=review-image][data-sample-key="{keys[0]}"]')
+    image.wait_for()
+    tab.get_by_role("button", name="Only flagged by margin (first 20), not by aum").click()
+    tab.wait_for_url(lambda url: "by=" not in url)
+    tab.get_by_test_id("review-progress").get_by_text("of 120 decided").wait_for()
 
 
 @pytest.mark.browser

@@ -6,6 +6,7 @@ import pytest
 
 from audit.ui import confusion, distribution, filters, gallery
 from audit.workbench import ranking_view, suspects
+from audit.workbench.flag_sets import Flags
 from audit.workbench.ranking_view import Pair, Pairs
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, State
@@ -80,6 +81,22 @@ def test_filters_of_an_address_are_taken_as_they_are_written(dataset):
     assert wrong == []
     address = filters.as_address(dataset, chosen)
     assert address == {"dataset": "staged", **asked}
+
+
+def test_flag_sets_of_an_address_are_taken_and_wrong_ones_restrict_nothing(dataset):
+    asked = {"method": "margin", "state": "all", "by": "aum", "not_by": "margin:14"}
+    chosen, wrong = filters.parse(asked, dataset, ["aum", "margin"])
+    assert chosen.by == (Flags(method="aum"),)
+    assert chosen.not_by == (Flags(method="margin", top=14),)
+    assert wrong == []
+    assert filters.as_address(dataset, chosen) == {"dataset": "staged", **asked}
+    bent, wrong = filters.parse({"by": "**x**", "not_by": "margin"}, dataset, ["aum", "margin"])
+    assert (bent.by, bent.not_by) == ((), ())
+    assert wrong == [
+        r"“\*\*x\*\*” is no method; there are aum, margin\. These flags restrict nothing.",
+        r"margin has no cut of its own\: say of how many, as in margin\:100\. "
+        "These flags restrict nothing.",
+    ]
 
 
 def test_what_an_address_cannot_have_is_answered_by_a_sentence_and_the_default(dataset):

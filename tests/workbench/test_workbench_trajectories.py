@@ -352,6 +352,11 @@ def test_an_address_that_means_nothing_filters_nothing(shelf):
     found = sample_view.filters_of(dataset, asked, "aum")
     assert found == Filters(method="aum", cls="class a", state=State.TODO, cut=-0.5)
     assert sample_view.in_words(found) == "given ‘class a’, state todo"
+    flags = {"by": "aum", "not_by": "margin:9"}
+    asked = sample_view.filters_of(dataset, flags, "aum", methods=("aum", "margin"))
+    assert sample_view.in_words(asked) == "flagged by aum, not by margin (first 9)"
+    gone = sample_view.filters_of(dataset, flags, "aum", methods=("aum",))
+    assert sample_view.in_words(gone) == "flagged by aum"
 
 
 @pytest.mark.parametrize(
