@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="labeltrace-detectors-") as folder:
         home = args.workspace or Path(folder) / "workspace"
         if args.plant:
-            source = planted(source, args, Path(folder))
+            source = planted(source, args, home.parent)
         results = [measured(args, source, home, int(seed)) for seed in args.seeds.split(",")]
     report = {
         "what": "detectors beside trivial references, on labels with known truth",
@@ -83,13 +83,15 @@ def main() -> None:
 
 
 def planted(source: Path, args: argparse.Namespace, folder: Path) -> Path:
-    """Return the source with planted wrong labels."""
+    """Return the source with planted wrong labels; one made by an earlier call is the same dataset."""
     kind, _, rate = args.plant.partition(":")
-    out = folder / f"{source.stem}-{kind}-{rate}{'.npz' if source.suffix == '.npz' else '.csv'}"
-    labeltrace(
-        "corrupt", str(source), "--kind", kind, "--rate", rate, "--seed", str(args.plant_seed),
-        "--out", str(out),
-    )  # fmt: skip
+    name = f"{source.stem}-{kind}-{rate}-{args.plant_seed}"
+    out = folder / f"{name}{'.npz' if source.suffix == '.npz' else '.csv'}"
+    if not out.exists():
+        labeltrace(
+            "corrupt", str(source), "--kind", kind, "--rate", rate, "--seed", str(args.plant_seed),
+            "--out", str(out),
+        )  # fmt: skip
     return out
 
 
