@@ -71,7 +71,7 @@ class Aum:
             The parts of one threshold probe group, in any order. With one part alone the samples
             that it planted are not scored. One run with corrupted copies is taken too: the copies
             stand for threshold rows, and a message says what that means. Runs recorded elsewhere
-            may lack threshold rows: they are ranked and get no cut.
+            may lack both: they are ranked and get no cut.
         report
             Told after each run.
 
@@ -89,7 +89,7 @@ class Aum:
             margins, hold values that are not finite, or no epoch is left.
         """
         runs = evidence.ordered(runs)
-        if all(run.config is None and not len(run.rows(Role.THRESHOLD)) for run in runs):
+        if all(run.config is None and not len(planted_rows(run)) for run in runs):
             return self._rank_only(runs)
         _check_group(runs)
         given = evidence.given_labels(runs)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.errors import InputError
-from audit.exchange import recorded_aum, recorded_cartography
+from audit.exchange import recorded_aum, recorded_cartography, recorded_copies
 from audit.exchange.recorded_signals import Recorded, of_logits, of_probabilities
 
 BOMB_BYTES, BOMB_RATIO = 1 << 30, 200
@@ -64,13 +64,15 @@ def read(path: Path, *, axes: Axes | None = None) -> Recorded:
 
 
 def read_npz(path: Path, *, axes: Axes | None = None) -> Recorded:
-    """Return dynamics from ``logits`` or ``probs`` and ``labels``, maybe ``ids``, ``class_names``.
+    """Return dynamics from ``logits`` or ``probs`` and ``labels``, and what else the file says.
 
     Parameters
     ----------
     path
         ``logits`` or ``probs`` is (E, N, K) or (N, E, K) floating; ``labels`` (N,) integers
-        (negative = unlabelled: no row) or, with ``class_names``, text; ``ids`` (N,) distinct.
+        (negative = unlabelled: no row) or, with ``class_names`` (K,), text; ``ids`` (N,) distinct. Where
+        ``copy_of`` (N,) integer is there, it names the place of the original of each corrupted copy and
+        is -1 elsewhere; copies are rows on top, no samples, and their ids are not read.
     axes
         Needed where the shape leaves the order open.
 
@@ -99,13 +101,16 @@ def read_npz(path: Path, *, axes: Axes | None = None) -> Recorded:
     if names is not None and len(set(names)) != n_classes:
         raise InputError(f"{path.name!r}: {n_classes} classes need as many distinct class_names.")
     ids = _texts(arrays["ids"], "ids") if "ids" in arrays else None
+    indices = _indices(labels, names, path.name)
+    copy_of = arrays.get("copy_of")
     make = of_logits if kind == "logits" else of_probabilities
     return make(
         path.name,
         epochs=values,
-        labels=_indices(labels, names, path.name),
+        labels=indices,
         sample_ids=ids,
         class_names=names,
+        copy_of=None if copy_of is None else recorded_copies.checked(copy_of, indices, path.name),
     )
 
 
@@ -123,7 +128,7 @@ def _read_folder(path: Path) -> Recorded:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    wanted = ("logits", "probs", "labels", "ids", "class_names")
+    wanted = ("logits", "probs", "labels", "ids", "class_names", "copy_of")
     with path.open("rb") as file:
         if not is_zipfile(file):
             raise InputError(f"{path.name!r} is damaged or no npz file.")

@@ -24,9 +24,9 @@ class Recorded:
     Parameters
     ----------
     dynamics
-        One row of role ``GIVEN`` per labelled sample.
+        One row of role ``GIVEN`` per labelled sample, one of role ``CORRUPTED`` per corrupted copy.
     sample_ids
-        N distinct texts, in the order of the file.
+        N distinct texts, in the order of the file; copies are no samples.
     class_names
         K texts; empty where the file does not say.
     given_labels
@@ -52,6 +52,7 @@ def of_logits(
     labels: NDArray[np.int64],
     sample_ids: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
+    copy_of: NDArray[np.int64] | None = None,
 ) -> Recorded:
     """Return dynamics with every signal, from logits.
 
@@ -65,6 +66,9 @@ def of_logits(
         (N,) integers in -1..K-1; negative = unlabelled.
     sample_ids, class_names
         Positions and ``"0"``, ``"1"``, … where they are missing.
+    copy_of
+        Place of the original of each corrupted copy, -1 elsewhere, (N,) int64 from
+        `recorded_copies.checked`; without it there are no copies.
 
     Raises
     ------
@@ -84,6 +88,7 @@ def of_logits(
         labels=labels,
         sample_ids=sample_ids,
         class_names=class_names,
+        copy_of=copy_of,
     )
 
 
@@ -94,6 +99,7 @@ def of_probabilities(
     labels: NDArray[np.int64],
     sample_ids: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
+    copy_of: NDArray[np.int64] | None = None,
 ) -> Recorded:
     """Return dynamics with ``given_probability`` and ``loss`` only: margins need logits.
 
@@ -128,6 +134,7 @@ def of_probabilities(
         labels=labels,
         sample_ids=sample_ids,
         class_names=class_names,
+        copy_of=copy_of,
     )
 
 
@@ -204,16 +211,23 @@ def _made(
     labels: NDArray[np.int64],
     sample_ids: Sequence[str] | None,
     class_names: Sequence[str] | None,
+    copy_of: NDArray[np.int64] | None,
 ) -> Recorded:
-    n_samples = len(labels)
+    n_places = len(labels)
     rows = np.flatnonzero(labels >= 0)
     totals = epochs.totals
     if totals is None or not len(rows):
         raise InputError(f"{name!r} holds no epoch or no labelled sample.")
     n_classes = totals.shape[1]
-    ids = distinct(sample_ids or [str(place) for place in range(n_samples)], name)
-    if len(ids) != n_samples:
-        raise InputError(f"{name!r}: {n_samples} labels need as many ids, got {len(ids)}.")
+    ids = sample_ids or [str(place) for place in range(n_places)]
+    if len(ids) != n_places:
+        raise InputError(f"{name!r}: {n_places} labels need as many ids, got {len(ids)}.")
+    is_copy = np.zeros(n_places, dtype=np.bool_) if copy_of is None else copy_of >= 0
+    originals = np.flatnonzero(~is_copy)
+    keys = distinct([ids[place] for place in originals.tolist()], name)
+    sample_of = np.cumsum(~is_copy) - 1
+    if copy_of is not None:
+        sample_of[is_copy] = sample_of[copy_of[is_copy]]
     is_missing = np.stack(epochs.is_missing)
     n_recorded = (~is_missing).sum(axis=0)
     if not n_recorded.all():
@@ -227,11 +241,11 @@ def _made(
         stacked = {key: gaps.filled(values, is_missing) for key, values in stacked.items()}
     dynamics = TrainingDynamics(
         run_id=name,
-        n_samples=n_samples,
+        n_samples=len(originals),
         n_classes=n_classes,
-        sample=rows.astype(np.int64),
+        sample=sample_of[rows].astype(np.int64),
         assigned_label=labels[rows].astype(np.int32),
-        role=np.full(len(rows), Role.GIVEN, dtype=np.int8),
+        role=np.where(is_copy[rows], Role.CORRUPTED, Role.GIVEN).astype(np.int8),
         signals=stacked,
         mean_probabilities=MeanProbabilities(
             classes=np.broadcast_to(np.arange(n_classes, dtype=np.int32), totals.shape),
@@ -241,8 +255,8 @@ def _made(
     )
     return Recorded(
         dynamics=dynamics,
-        sample_ids=ids,
+        sample_ids=keys,
         class_names=tuple(class_names or [str(k) for k in range(n_classes)]),
-        given_labels=np.where(labels < 0, -1, labels).astype(np.int32),
+        given_labels=np.where(labels < 0, -1, labels)[originals].astype(np.int32),
         messages=missing_message(name, int(is_missing.sum()), is_missing.size),
     )

@@ -65,6 +65,52 @@ def test_a_single_recorded_epoch_is_kept_for_aum(labeltrace, logits, tmp_path):
     np.testing.assert_allclose(found, margins(values, given)[0], rtol=1e-5)
 
 
+@pytest.fixture
+def copied():
+    """Give a recording of 600 samples with 60 wrong labels, and 120 corrupted copies on top."""
+    rng = np.random.default_rng(5)
+    n_samples, n_epochs, n_classes = 600, 20, 4
+    truth = np.arange(n_samples) % n_classes
+    is_wrong = rng.permutation(n_samples) < 60
+    given = (truth + is_wrong * rng.integers(1, n_classes, n_samples)) % n_classes
+    copy_of = np.sort(rng.permutation(n_samples)[:120])
+    wrong = (given[copy_of] + rng.integers(1, n_classes, 120)) % n_classes
+    image = np.concatenate([np.arange(n_samples), copy_of])
+    logits = rng.normal(0, 1, (n_epochs, len(image), n_classes))
+    logits[:, np.arange(len(image)), truth[image]] += np.linspace(1, 5, n_epochs)[:, None]
+    return is_wrong, {
+        "logits": logits.astype(np.float32),
+        "labels": np.concatenate([given, wrong]),
+        "copy_of": np.concatenate([np.full(n_samples, -1), copy_of]),
+    }
+
+
+def test_copies_in_the_file_let_dynacor_and_aum_find_a_cut(labeltrace, copied, tmp_path):
+    is_wrong, arrays = copied
+    np.savez(tmp_path / "d.npz", **arrays)
+    words = ("--method", "dynacor,aum,margin", "--out", tmp_path / "s.csv")
+    answer = labeltrace("score", tmp_path / "d.npz", *words)
+    assert "its cut rests on corrupted copies" in answer.err
+    rows = read(tmp_path / "s.csv")
+    assert len(rows) == len(is_wrong), "copies are no samples"
+    for method in ("dynacor", "aum"):
+        flags = np.array([row[f"{method}_flagged"] == "True" for row in rows])
+        n_found = int((flags & is_wrong).sum())
+        assert n_found >= 54, method
+        assert flags.sum() <= 120, method
+    suspicion = np.array([float(row["margin_suspicion"]) for row in rows])
+    assert is_wrong[np.argsort(-suspicion)[:60]].sum() >= 57
+
+
+def test_dynacor_without_copies_names_the_array_that_is_missing(labeltrace, logits, tmp_path):
+    values, given = logits
+    np.savez(tmp_path / "d.npz", logits=values, labels=given)
+    words = ("--method", "dynacor", "--axes", "enk", "--out", tmp_path / "s.csv")
+    said = labeltrace("score", tmp_path / "d.npz", *words, code=1).sentence
+    assert "name the originals in the array copy_of" in said
+    assert not (tmp_path / "s.csv").exists()
+
+
 @pytest.mark.parametrize("method", ["aum", "margin"])
 def test_margins_of_probabilities_are_refused_with_the_reason(labeltrace, logits, tmp_path, method):
     values, given = logits

@@ -8,7 +8,7 @@ import pytest
 from audit.errors import InputError
 from audit.exchange import recorded, scores_file
 from audit.exchange.recorded import Axes
-from audit.records.dynamics import SIGNALS
+from audit.records.dynamics import SIGNALS, Role
 
 # Two epochs, three samples, two classes.
 LOGITS = np.array(
@@ -127,6 +127,65 @@ def test_an_unlabelled_sample_may_be_missing_throughout(saved):
     made = recorded.read(saved(logits=logits, labels=[0, -1, 0]))
     assert made.dynamics.sample.tolist() == [0, 2]
     assert made.messages == ()
+
+
+def with_copies():
+    """Return arrays of which places 1 and 4 are copies, of 2 and 0."""
+    logits = np.arange(30, dtype=np.float32).reshape(2, 5, 3) % 7
+    return {
+        "logits": logits,
+        "labels": np.array([0, 1, 2, -1, 2]),
+        "copy_of": np.array([-1, 2, -1, -1, 0], dtype=np.int16),
+        "ids": ["a", "b", "b", "d", "a"],
+    }
+
+
+def test_copies_are_rows_on_top_and_no_samples(saved):
+    arrays = with_copies()
+    made = recorded.read(saved(**arrays))
+    dynamics = made.dynamics
+    assert made.sample_ids == ("a", "b", "d"), "ids of copies are not read"
+    assert made.given_labels.tolist() == [0, 2, -1]
+    assert dynamics.n_samples == 3
+    assert dynamics.sample.tolist() == [0, 1, 1, 0]
+    assert dynamics.assigned_label.tolist() == [0, 1, 2, 2]
+    roles = [Role.GIVEN, Role.CORRUPTED, Role.GIVEN, Role.CORRUPTED]
+    assert dynamics.role.tolist() == roles
+    plain = recorded.read(saved(**{k: v for k, v in arrays.items() if k not in {"copy_of", "ids"}}))
+    for name, values in dynamics.signals.items():
+        np.testing.assert_array_equal(values, plain.dynamics.signals[name])
+    assert len(scores_file.of_recorded(made).given_labels) == 3
+
+
+def test_a_file_that_marks_no_copy_is_one_without_the_array(saved):
+    made = recorded.read(saved(logits=LOGITS, labels=LABELS, copy_of=[-1, -1, -1]))
+    assert made.dynamics.role.tolist() == [Role.GIVEN] * 3
+    assert made.sample_ids == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("copy_of", "sentence"),
+    [
+        ([-1, 2, -1, -1], r"must be one integer per label, \(5,\), got int64 \(4,\)"),
+        ([[-1, 2, -1, -1, 0]], r"got int64 \(1, 5\)"),
+        ([-1.0, 2.0, -1.0, -1.0, 0.0], "got float64"),
+        (["", "b", "", "", "a"], "got <U1"),
+        ([-1, 5, -1, -1, 0], "says 5 at place 1, expected a place from 0 to 4, or -1"),
+        ([-1, -2, -1, -1, 0], "says -2 at place 1"),
+        (np.array([2**63, 2, 2, 2, 0], dtype=np.uint64), "says 9223372036854775808 at place 0"),
+        ([1, 2, 3, 4, 0], "every row is a copy"),
+        ([-1, 4, -1, -1, 0], "place 1 is a copy of place 4, which is a copy itself"),
+        ([-1, 1, -1, -1, 0], "place 1 is a copy of place 1, which is a copy itself"),
+        ([-1, 3, -1, -1, 0], "place 1 is a copy of place 3, which is unlabelled"),
+        ([-1, -1, -1, 0, -1], "place 3 is a copy of place 0, but has no label itself"),
+        ([-1, -1, -1, -1, 2], "place 4 is a copy of place 2, and has the same label"),
+    ],
+)
+def test_copies_that_cannot_be_ones_are_refused_in_one_sentence(saved, copy_of, sentence):
+    with pytest.raises(InputError, match=sentence) as caught:
+        recorded.read(saved(**with_copies() | {"copy_of": copy_of}))
+    assert str(caught.value).startswith("'d.npz': ")
+    assert str(caught.value).endswith(".")
 
 
 def broken(**changes):

@@ -207,5 +207,6 @@ class DynaCor:
 
 _NO_COPIES = (
     "dynacor needs corrupted copies and run {run} has none; train with --probe corrupted, or, in a training "
-    "loop of your own, add copies of a tenth of the samples under wrong labels as rows of role CORRUPTED."
+    "loop of your own, add copies of a tenth of the samples under wrong labels and name the originals in "
+    "the array copy_of."
 )
