@@ -225,7 +225,7 @@ def test_a_run_like_those_learnt_from_gets_no_sentence(planted):
     run = of_length(planted, 30)
     assert domain.recording_sentences(card(), run, resample=False) == ()
     even = {name: np.linspace(0, 1, 500, dtype=np.float32) for name in profile.STATISTICS}
-    assert domain.sequence_sentences(card(), "r", even) == ()
+    assert domain.sequence_sentences(card(), run, even) == ()
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_lengths_that_do_not_suit_are_said(planted, n_epochs, length, resample, 
     assert (said in found[0]) if said else found == ()
 
 
-def test_another_schedule_preset_number_of_classes_or_an_unknown_training_is_said(planted):
+def test_another_schedule_or_preset_or_an_unknown_training_is_said(planted):
     run = of_length(planted, 30)
     other = replace(run, config=replace(run.config, schedule=Schedule.CONSTANT))
     (said,) = domain.recording_sentences(card(), other, resample=False)
@@ -256,25 +256,65 @@ def test_another_schedule_preset_number_of_classes_or_an_unknown_training_is_sai
     assert "trained otherwise" in said
     (said,) = domain.recording_sentences(card(), replace(run, config=None), resample=False)
     assert "is not known" in said
-    (said,) = domain.recording_sentences(card(n_classes=101), run, resample=False)
-    assert "has 5 classes and weights lstm-test learnt from 101" in said
-    assert domain.recording_sentences(card(n_classes=100), run, resample=False) == ()
+    assert domain.recording_sentences(card(n_classes=1000), run, resample=False) == ()
+
+
+def test_probabilities_keep_their_odds_against_chance_at_another_number_of_classes():
+    known = np.array([[0.0, 0.1, 0.5, 1.0]], dtype=np.float32)
+    moved = domain.at_other_classes(known, 10, 100)
+    # Odds of 1/9 and 1 become a ninth of 1/11 and 1/11: chance of ten stays chance of a hundred.
+    np.testing.assert_allclose(moved, [[0, 1 / 100, 1 / 12, 1]], rtol=1e-6)
+    np.testing.assert_allclose(domain.at_other_classes(moved, 100, 10), known, rtol=1e-6)
+    assert domain.at_other_classes(known, 10, 10) is known
+
+
+def learnt_from_a_hundred():
+    """Return a card of 100 classes, and log odds against chance like those that it learnt from."""
+    rng = np.random.default_rng(3)
+    above_chance = rng.normal(1, 2, (2000, 1)) + rng.normal(0, 1, (2000, 12))
+    seen = 1 / (1 + np.exp(np.log(99) - above_chance))
+    made = profile.of_statistics(profile.statistics(seen.astype(np.float32)))
+    return card(n_classes=100, profile=made), above_chance
+
+
+def sentences_of(learnt, run, above_chance):
+    chance = np.log(run.n_classes - 1)
+    values = (1 / (1 + np.exp(chance - above_chance))).astype(np.float32)
+    compared = domain.at_other_classes(values, run.n_classes, learnt.n_classes)
+    return domain.sequence_sentences(learnt, run, profile.statistics(compared))
+
+
+@pytest.mark.parametrize("n_classes", [2, 5, 10, 100, 1000])
+def test_a_number_of_classes_alone_is_no_warning(planted, n_classes):
+    learnt, above_chance = learnt_from_a_hundred()
+    run = replace(of_length(planted, 30), n_classes=n_classes)
+    assert sentences_of(learnt, run, above_chance) == ()
+
+
+def test_sequences_that_differ_beyond_chance_name_the_classes_too(planted):
+    learnt, above_chance = learnt_from_a_hundred()
+    run = replace(of_length(planted, 30), n_classes=10)
+    (said,) = sentences_of(learnt, run, above_chance + 6)
+    assert "average and end value, at 10 classes and not 100)" in said
+    (said,) = sentences_of(learnt, replace(run, n_classes=100), above_chance + 6)
+    assert "average and end value)" in said
 
 
 @pytest.mark.parametrize("name", profile.STATISTICS)
-def test_sequences_unlike_those_learnt_from_are_said(name):
+def test_sequences_unlike_those_learnt_from_are_said(planted, name):
     even = {key: np.linspace(0, 1, 500, dtype=np.float32) for key in profile.STATISTICS}
     strange = even | {name: np.full(500, 0.999, dtype=np.float32)}
-    (said,) = domain.sequence_sentences(card(), "run 7", strange)
+    run = of_length(planted, 30, run_id="run 7")
+    (said,) = domain.sequence_sentences(card(), run, strange)
     assert "run 7" in said
     assert profile.STATISTICS[name] in said
 
 
-def test_a_share_of_equal_values_that_was_learnt_from_is_not_strange():
+def test_a_share_of_equal_values_that_was_learnt_from_is_not_strange(planted):
     ends = np.concatenate([np.linspace(0, 1, 500), np.ones(500)]).astype(np.float32)
     values = dict.fromkeys(profile.STATISTICS, ends)
     learnt = card(profile=profile.of_statistics(values))
-    assert domain.sequence_sentences(learnt, "r", values) == ()
+    assert domain.sequence_sentences(learnt, of_length(planted, 30), values) == ()
 
 
 def test_the_weights_that_suit_a_run_best_are_chosen(planted):

@@ -112,7 +112,7 @@ class Lstm:
             odds, found, missing = log_odds(
                 loaded, run, rows, resample=self.resample == "linear", report=told
             )
-            messages += domain.sequence_sentences(loaded.card, run.run_id, found)
+            messages += domain.sequence_sentences(loaded.card, run, found)
             n_missing += missing
             parts.append((run.sample[rows], odds))
         mean_odds = evidence.mean_over_runs(len(given), parts)
@@ -142,6 +142,8 @@ class Lstm:
                 "weights_sha256": loaded.card.sha256,
                 "channels": list(loaded.card.channels),
                 "learnt_noise_rate": loaded.card.noise_rate,
+                "n_classes": runs[0].n_classes,
+                "learnt_n_classes": loaded.card.n_classes,
                 "n_missing": n_missing,
             },
             messages=tuple(messages),
@@ -232,7 +234,7 @@ def log_odds(
     log_odds
         (M,) float64, high = suspect.
     statistics
-        As `profile.statistics`, (M,) each.
+        As `profile.statistics`, (M,) each, at the number of classes that the weights learnt from.
     n_missing
         Entries that were interpolated.
     """
@@ -246,7 +248,8 @@ def log_odds(
         block = rows[begin : begin + step]
         made, missing = sequences.of_rows(run, block, card.channels)
         n_missing += missing
-        for name, values in profile.statistics(made[:, :, 0]).items():
+        compared = domain.at_other_classes(made[:, :, 0], run.n_classes, card.n_classes)
+        for name, values in profile.statistics(compared).items():
             found[name][begin : begin + step] = values
         if resample:
             made = sequences.resampled(made, card.train_length)

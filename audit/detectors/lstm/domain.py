@@ -1,7 +1,8 @@
 """How far a run is from what the weights learnt from, in whole sentences; nothing is scored blindly.
 
-Length, schedule, architecture and classes are compared as they are; the sequences themselves by three
-statistics, whose distribution the card keeps.
+Length, schedule and architecture are compared as they are; the sequences themselves by three statistics,
+whose distribution the card keeps, after they were brought to the card's number of classes: on ten classes
+chance alone gives the given label ten times what it gives on a hundred.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,6 @@ FEWEST_EPOCHS = 15
 
 LENGTH_RATIO = 4
 """Lengths that differ by more are warned of."""
-
-CLASS_RATIO = 20
-"""The same for numbers of classes: detectors move from 100 classes to 10 without harm."""
 
 OUTSIDE_WARNING = 0.15
 """Fraction of sequences outside the middle 98 % of what was learnt from; 0.02 is what to expect."""
@@ -66,26 +64,50 @@ def recording_sentences(card: Card, run: TrainingDynamics, *, resample: bool) ->
             f"otherwise than what weights {card.name} learnt from "
             f"({_recipe(card.architecture, card.schedule)}): the ranking may be worse than the card says."
         )
-    classes = sorted((run.n_classes, card.n_classes))
-    if classes[0] and classes[1] / classes[0] > CLASS_RATIO:
-        said.append(
-            f"Run {run.run_id} has {run.n_classes} classes and weights {card.name} learnt from "
-            f"{card.n_classes}: chance gives the given label another probability there."
-        )
     return tuple(said)
 
 
-def sequence_sentences(
-    card: Card, run_id: str, found: Mapping[str, NDArray[np.float32]]
-) -> tuple[str, ...]:
-    """Return in which ways the sequences of a run are unlike those that the weights learnt from.
+def at_other_classes(
+    probabilities: NDArray[np.float32], n_classes: int, n_other: int
+) -> NDArray[np.float32]:
+    """Return probabilities as they would be among another number of classes, as far above chance.
+
+    The odds of a label are divided by the odds of chance, 1 ÷ (K - 1), which differ tenfold between 10
+    and 100 classes.
 
     Parameters
     ----------
-    card, run_id
-        Of the weights, and the run.
+    probabilities
+        Any shape, float32 in [0, 1].
+    n_classes, n_other
+        Numbers of classes K, at least 2: as they are, and as they are to be.
+
+    Examples
+    --------
+    >>> at_other_classes(np.array([0.0, 0.1, 1.0], dtype=np.float32), 10, 100).round(4).tolist()
+    [0.0, 0.009999999776482582, 1.0]
+    """
+    if n_classes == n_other:
+        return probabilities
+    wide = probabilities.astype(np.float64)
+    moved = wide * ((n_classes - 1) / (n_other - 1))
+    return (moved / (moved + (1 - wide))).astype(np.float32)
+
+
+def sequence_sentences(
+    card: Card, run: TrainingDynamics, found: Mapping[str, NDArray[np.float32]]
+) -> tuple[str, ...]:
+    """Return in which ways the sequences of a run are unlike those that the weights learnt from.
+
+    Another number of classes is only named where the sequences differ too: detectors move from 100
+    classes to 10 without harm.
+
+    Parameters
+    ----------
+    card, run
+        Of the weights, and what was scored.
     found
-        `profile.statistics` of all its scored rows.
+        `profile.statistics` of all its scored rows, as `at_other_classes` makes them.
     """
     strange = [
         words for name, words in STATISTICS.items() if _is_strange(card.profile, name, found[name])
@@ -95,9 +117,11 @@ def sequence_sentences(
     listed = (
         " and ".join(strange) if len(strange) < 3 else f"{', '.join(strange[:2])} and {strange[2]}"
     )
+    if run.n_classes != card.n_classes:
+        listed += f", at {run.n_classes} classes and not {card.n_classes}"
     return (
-        f"The given-label probabilities of run {run_id} are unlike those that weights {card.name} learnt "
-        f"from ({listed}): look at the first suspects before the cut is believed.",
+        f"The given-label probabilities of run {run.run_id} are unlike those that weights {card.name} "
+        f"learnt from ({listed}): look at the first suspects before the cut is believed.",
     )
 
 
