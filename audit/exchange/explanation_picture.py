@@ -1,12 +1,12 @@
 """An explanation as a picture: trajectory and bands above, importance of epochs below, one time axis."""
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from audit.exchange import lettering
 from audit.records.explanation import Course, Envelope, Explanation
 
 WIDTH = 1200
@@ -21,9 +21,6 @@ _SCALE = 2
 
 _LEFT, _RIGHT = 92, 28
 _EDGE = 32
-
-_REPLACED = str.maketrans({"²": "2"})
-"""What the font that Pillow brings along cannot draw, and stands in our own sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +59,16 @@ class _Pen:
         colour: str = INK,
         anchor: str = "la",
     ) -> float:
-        """Write one line and return where it ends."""
-        font, text = _font(size), _drawable(text)
-        self._draw.text((x * _SCALE, y * _SCALE), text, fill=colour, font=font, anchor=anchor)
-        return x + self._draw.textlength(text, font=font) / _SCALE
+        """Write one line and return where it ends; letters of all fonts stand on one line."""
+        size, text = size * _SCALE, lettering.drawable(text)
+        left, width = x * _SCALE, lettering.length(text, size)
+        left -= {"l": 0.0, "m": width / 2, "r": width}[anchor[0]]
+        baseline = y * _SCALE + lettering.baseline(size, anchor[1])
+        at = left
+        for part, font in lettering.pieces(text, size):
+            self._draw.text((at, baseline), part, fill=colour, font=font, anchor="ls")
+            at += font.getlength(part)
+        return (left + width) / _SCALE
 
     def line(
         self, points: Sequence[tuple[float, float]], colour: str, *, width: float = 1.0
@@ -108,7 +111,8 @@ def draw(
         What is drawn; an explanation that is not reliable gets a line of text instead of bars.
     """
     told = _wrapped(sentence, size=18)
-    notes = [line for remark in remarks for line in _wrapped(remark, size=16)]
+    said = [*remarks, *_lacking(title, sentence, *remarks)]
+    notes = [line for remark in said for line in _wrapped(remark, size=16)]
     top = 74 + 24 * len(told)
     below = top + (690 if explanation.is_reliable else 500)
     pen = _Pen(below + 22 * len(notes) + 24)
@@ -251,25 +255,29 @@ def _ticks(low: float, high: float, *, most: int, whole: bool = False) -> list[f
 
 def _wrapped(text: str, *, size: int) -> list[str]:
     """Return a text in lines that fit the width; long names are cut where they must be."""
-    font, most = _font(size), (WIDTH - 2 * _EDGE) * _SCALE
+    size, most = size * _SCALE, (WIDTH - 2 * _EDGE) * _SCALE
     lines = [""]
-    for word in _drawable(text).split():
+    for word in lettering.drawable(text).split():
         longer = f"{lines[-1]} {word}".lstrip()
-        if font.getlength(longer) <= most:
+        if lettering.length(longer, size) <= most:
             lines[-1] = longer
             continue
         lines.append("")
         for letter in word:
-            if font.getlength(lines[-1] + letter) > most:
+            if lettering.length(lines[-1] + letter, size) > most:
                 lines.append("")
             lines[-1] += letter
     return [line for line in lines if line] or [""]
 
 
-def _drawable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text.translate(_REPLACED))
-
-
-@functools.cache
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size * _SCALE)
+def _lacking(*texts: str) -> list[str]:
+    """Return a sentence about letters that could not be drawn; none where all could."""
+    letters = "".join(dict.fromkeys("".join(lettering.lacking(text) for text in texts)))
+    if not letters:
+        return []
+    shown = ", ".join(f"U+{ord(letter):04X}" for letter in letters[:3])
+    more = " and others" if len(letters) > 3 else ""
+    return [
+        f"No font on this machine has {shown}{more}, so they are written as numbers: install one that has "
+        "(Noto Sans CJK for Chinese, Japanese and Korean), or look at the .json, which has them."
+    ]
