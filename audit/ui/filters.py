@@ -15,9 +15,10 @@ from audit.errors import InputError, NotFoundError
 from audit.records.dataset import Dataset
 from audit.ui import address
 from audit.ui.texts import plain
-from audit.workbench import flag_sets, ranking_view, suspects
+from audit.workbench import class_choices, cuts, flag_sets, suspects
+from audit.workbench.class_choices import Choices
+from audit.workbench.cuts import Distribution
 from audit.workbench.flag_sets import Flags
-from audit.workbench.ranking_view import Choices, Distribution
 from audit.workbench.suspects import Filters, State
 
 KEYS = ("method", "cls", "suggested", "state", "by", "not_by", "cut", "page")
@@ -75,7 +76,7 @@ def parse(
     for key, label in (("cls", "given"), ("suggested", "suggested")):
         classes[key] = asked.get(key) or None
         if classes[key] is not None and classes[key] not in dataset.class_names:
-            like = ranking_view.classes_like(dataset, asked[key])[:_MOST_NAMED]
+            like = class_choices.classes_like(dataset, asked[key])[:_MOST_NAMED]
             hint = f" Did you mean {', '.join(map(_shown, like))}?" if like else ""
             wrong.append(
                 f"{name} has no class {_shown(asked[key])}.{hint} Showing every {label} class."
@@ -135,7 +136,7 @@ def parse_cut(
     except ValueError:
         return None, [f"{_shown(text)} is no cut: it takes a number. {_OWN_FLAGS}"]
     try:
-        return ranking_view.check_cut(value, shown), []
+        return cuts.check_cut(value, shown), []
     except InputError as error:
         return None, [f"{plain(str(error))} {_OWN_FLAGS}"]
 
@@ -272,7 +273,7 @@ def move_cut(shown: Distribution, value: float) -> None:
     if value != shown.resting_cut:
         # No tails of binary fractions in the address.
         value = round(value, shown.n_decimals + 1)
-    is_moved = ranking_view.check_cut(value, shown) is not None
+    is_moved = cuts.check_cut(value, shown) is not None
     address.write({"cut": repr(value) if is_moved else None, "page": None})
 
 
@@ -331,7 +332,7 @@ def meant_class(dataset: Dataset, typed: str | None) -> str | None:
     """Return the only class that a typed text can mean, or the text itself."""
     if typed is None or typed in dataset.class_names:
         return typed
-    like = ranking_view.classes_like(dataset, typed)
+    like = class_choices.classes_like(dataset, typed)
     return like[0] if len(like) == 1 else typed
 
 

@@ -17,7 +17,7 @@ from audit.records.decision import Decision, Verdict
 from audit.store import decisions as decision_rows
 from audit.ui import filters
 from audit.ui.texts import plain
-from audit.workbench import ranking_view, receiving
+from audit.workbench import class_choices, receiving
 from audit.workbench.receiving import Conflict
 from audit.workbench.shelf import Shelf
 
@@ -107,7 +107,7 @@ def draw(shelf: Shelf, subject: Subject, *, reviewer: str, name: str = "verdict"
 def _another_class(shelf: Shelf, subject: Subject, form: "Form") -> tuple[str | None, str]:
     """Draw the choice of a class; return it, or why there is none."""
     dataset = subject.dataset
-    offered = ranking_view.offered_classes(shelf, dataset)
+    offered = class_choices.offered_classes(shelf, dataset)
     first = [subject.suggested] if subject.suggested not in (None, *offered) else []
     typed = st.selectbox(
         "Another class",

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from audit.records.dataset import Dataset
 from audit.ui import filters, review_station, session, shell
-from audit.workbench import ranking_view, suspects
+from audit.workbench import class_choices, cuts, suspects
 from audit.workbench.suspects import State
 
 _SHEET = """<style>
@@ -49,8 +49,8 @@ def main() -> None:
     shelf, address = session.shelf(), st.query_params.to_dict()
     chosen, wrong = filters.parse(address, dataset, methods, by_default=State.UNDECIDED)
     ranking = suspects.ranked(shelf, dataset, chosen.method)
-    cut, wrong_cut = filters.parse_cut(address, ranking_view.distribution(shelf, ranking))
-    offered = ranking_view.choices(shelf, dataset, ranking)
+    cut, wrong_cut = filters.parse_cut(address, cuts.distribution(shelf, ranking))
+    offered = class_choices.choices(shelf, dataset, ranking)
     _choose(slots[1], "Method", "method", methods, chosen.method or methods[0])
     with slots[2]:
         _choose_class("Given", "cls", dataset, chosen.cls, offered.given)

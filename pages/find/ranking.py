@@ -18,7 +18,7 @@ from audit.ui import (
     shell,
 )
 from audit.ui.texts import plain
-from audit.workbench import ranking_state, ranking_view, suspects
+from audit.workbench import class_choices, cuts, ranking_state, ranking_view, suspects
 
 shelf = session.shelf()
 
@@ -56,10 +56,10 @@ asked = filters.asked()
 chosen, refusals = filters.parse(asked, dataset, methods)
 ranking = suspects.ranked(shelf, dataset, chosen.method)
 with bar:
-    offered = ranking_view.choices(shelf, dataset, ranking)
+    offered = class_choices.choices(shelf, dataset, ranking)
     filters.draw(dataset, methods, chosen, choices=offered)
     st.button("Clear filters", on_click=filters.clear, type="tertiary", icon=":material/close:")
-shown = ranking_view.distribution(shelf, ranking)
+shown = cuts.distribution(shelf, ranking)
 cut, wrong_cut = filters.parse_cut(asked, shown)
 page, wrong_page = filters.parse_page(asked)
 chosen = replace(chosen, cut=cut)
@@ -112,7 +112,7 @@ with right, st.container(key="beside"):
         )
         filters.draw_cut(shown, cut)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(plain(ranking_view.flags_in_words(ranking, shown, cut)), width="stretch")
+            st.caption(plain(cuts.flags_in_words(ranking, shown, cut)), width="stretch")
             if cut is not None:
                 st.button("Reset", on_click=filters.reset_cut, type="tertiary")
     st.markdown("**Given → suggested**")

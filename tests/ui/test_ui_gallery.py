@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from audit.ui import confusion, distribution, filters, gallery
-from audit.workbench import ranking_view, suspects
+from audit.workbench import cuts, ranking_view, suspects
 from audit.workbench.flag_sets import Flags
 from audit.workbench.ranking_view import Pair, Pairs
 from audit.workbench.shelf import Shelf
@@ -65,7 +65,7 @@ def test_few_classes_become_a_table_and_many_a_list_that_names_only_what_occurs(
 
 
 def test_a_distribution_sends_bars_and_never_samples(shelf, dataset):
-    shown = ranking_view.distribution(shelf, suspects.ranked(shelf, dataset, "aum"))
+    shown = cuts.distribution(shelf, suspects.ranked(shelf, dataset, "aum"))
     assert shown is not None
     data = distribution.data(shown, shown.own_cut)
     assert len(data["counts"]) == len(data["threshold"]) == 60
@@ -116,7 +116,7 @@ def test_what_an_address_cannot_have_is_answered_by_a_sentence_and_the_default(d
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1e9", "much", "0x10"])
 def test_a_cut_that_is_no_number_in_the_range_is_refused(shelf, dataset, text):
-    shown = ranking_view.distribution(shelf, suspects.ranked(shelf, dataset, "aum"))
+    shown = cuts.distribution(shelf, suspects.ranked(shelf, dataset, "aum"))
     cut, wrong = filters.parse_cut({"cut": text}, shown)
     assert cut is None
     assert len(wrong) == 1

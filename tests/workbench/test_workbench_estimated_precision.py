@@ -7,7 +7,7 @@ import pytest
 
 from audit.records.scores import DetectorSpec, Scores
 from audit.ui import distribution as drawing
-from audit.workbench import ranking_view
+from audit.workbench import cuts
 from audit.workbench.suspects import Ranked
 
 
@@ -36,21 +36,21 @@ def ranking():
 
 @pytest.fixture
 def shown(ranking):
-    return ranking_view.distribution(SimpleNamespace(keep=lambda _, make: make()), ranking)
+    return cuts.distribution(SimpleNamespace(keep=lambda _, make: make()), ranking)
 
 
 def test_words_say_how_many_flags_are_wrong_labels_and_how_many_are_missed(ranking, shown):
     # Three of five are estimated wrong: both flagged ones, and one that is not flagged.
-    assert ranking_view.flags_in_words(ranking, shown, None) == (
+    assert cuts.flags_in_words(ranking, shown, None) == (
         "planted's own cut flags 2 samples (40.0 %). About 2 of them are wrong (100 %), and about 1 "
         "wrong labels are not flagged."
     )
-    moved = ranking_view.flags_in_words(ranking, shown, 0.5)
+    moved = cuts.flags_in_words(ranking, shown, 0.5)
     assert moved == (
         "This cut would flag 4 samples (80.0 %). About 2 of them are wrong (50 %), and about 1 wrong "
         "labels are not flagged."
     )
-    assert "wrong" not in ranking_view.flags_in_words(ranking, shown, -0.81)
+    assert "wrong" not in cuts.flags_in_words(ranking, shown, -0.81)
 
 
 def test_every_place_of_the_cut_has_the_precision_of_what_it_flags(ranking, shown):
@@ -74,9 +74,7 @@ def test_a_method_without_an_estimate_says_nothing_of_precision(ranking):
     from dataclasses import replace
 
     plain = replace(ranking, scores=replace(ranking.scores, precision=None, details={}))
-    shown = ranking_view.distribution(SimpleNamespace(keep=lambda _, make: make()), plain)
+    shown = cuts.distribution(SimpleNamespace(keep=lambda _, make: make()), plain)
     assert shown.precision is None
     assert drawing.data(shown, 0.4)["precision"] is None
-    assert (
-        ranking_view.flags_in_words(plain, shown, 0.5) == "This cut would flag 4 samples (80.0 %)."
-    )
+    assert cuts.flags_in_words(plain, shown, 0.5) == "This cut would flag 4 samples (80.0 %)."

@@ -11,7 +11,7 @@ from audit.records.decision import Decision, Verdict
 from audit.records.scores import DetectorSpec, Scores
 from audit.store import decisions, scores
 from audit.store.workspace import Workspace
-from audit.workbench import ranking_state, ranking_view, suspects
+from audit.workbench import class_choices, cuts, ranking_state, ranking_view, suspects
 from audit.workbench.ranking_view import Pair
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, Ranked, State
@@ -204,7 +204,7 @@ def test_pairs_among_ten_thousand_classes_make_no_table_of_all_of_them(monkeypat
 
 def test_a_distribution_counts_every_scored_sample_and_keeps_the_cut_in_its_range():
     ranking = ranking_of([-1.0, 0.0, 0.25, np.nan, 2.0], method="aum", threshold=-3.0)
-    shown = ranking_view.distribution(keeping_nothing(), ranking)
+    shown = cuts.distribution(keeping_nothing(), ranking)
     assert shown is not None
     assert shown.counts.sum() == shown.n_scored == 4
     assert shown.low <= -3.0
@@ -216,7 +216,7 @@ def test_a_distribution_counts_every_scored_sample_and_keeps_the_cut_in_its_rang
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [1e-9, 2e-9], [-4e8, 9e8]])
 def test_a_distribution_of_values_that_hardly_differ_or_differ_wildly_has_bars(values):
-    shown = ranking_view.distribution(keeping_nothing(), ranking_of(values))
+    shown = cuts.distribution(keeping_nothing(), ranking_of(values))
     assert shown is not None
     assert shown.counts.sum() == len(values)
     assert shown.low < shown.high
@@ -224,7 +224,7 @@ def test_a_distribution_of_values_that_hardly_differ_or_differ_wildly_has_bars(v
 
 
 def test_nothing_scored_has_no_distribution():
-    assert ranking_view.distribution(keeping_nothing(), ranking_of([np.nan, np.nan])) is None
+    assert cuts.distribution(keeping_nothing(), ranking_of([np.nan, np.nan])) is None
 
 
 def test_threshold_rows_of_two_runs_are_added_in_common_bars_with_their_band():
@@ -234,7 +234,7 @@ def test_threshold_rows_of_two_runs_are_added_in_common_bars_with_their_band():
         {"histogram": None},
     ]
     ranking = ranking_of([-2.0, 1.0], method="aum", details={"runs": runs})
-    shown = ranking_view.distribution(keeping_nothing(), ranking)
+    shown = cuts.distribution(keeping_nothing(), ranking)
     assert shown is not None
     assert shown.threshold is not None
     assert shown.threshold.sum() == pytest.approx(200)
@@ -243,25 +243,25 @@ def test_threshold_rows_of_two_runs_are_added_in_common_bars_with_their_band():
 
 
 def test_a_cut_outside_the_range_is_refused_and_one_at_rest_is_none(shelf, dataset):
-    shown = ranking_view.distribution(shelf, suspects.ranked(shelf, dataset, "aum"))
+    shown = cuts.distribution(shelf, suspects.ranked(shelf, dataset, "aum"))
     assert shown is not None
-    assert ranking_view.check_cut(shown.own_cut, shown) is None
-    assert ranking_view.check_cut(shown.high, shown) == shown.high
+    assert cuts.check_cut(shown.own_cut, shown) is None
+    assert cuts.check_cut(shown.high, shown) == shown.high
     for wrong in (shown.high + 1, float("nan"), float("inf")):
         with pytest.raises(InputError, match="outside the range of aum"):
-            ranking_view.check_cut(wrong, shown)
+            cuts.check_cut(wrong, shown)
 
 
 def test_words_tell_the_methods_own_flags_from_a_moved_cut_and_from_no_cut(shelf, dataset):
     aum, margin = (suspects.ranked(shelf, dataset, name) for name in ("aum", "margin"))
-    shown = ranking_view.distribution(shelf, aum)
+    shown = cuts.distribution(shelf, aum)
     assert shown is not None
     n_flags = int(aum.scores.flagged.sum())
-    own = ranking_view.flags_in_words(aum, shown, None)
+    own = cuts.flags_in_words(aum, shown, None)
     assert own.startswith(f"aum's own cut flags {n_flags} samples (")
-    moved = ranking_view.flags_in_words(aum, shown, shown.high)
+    moved = cuts.flags_in_words(aum, shown, shown.high)
     assert moved == "This cut would flag 120 samples (100.0 %)."
-    assert "no cut of its own" in ranking_view.flags_in_words(margin, shown, None)
+    assert "no cut of its own" in cuts.flags_in_words(margin, shown, None)
 
 
 def test_a_state_of_an_address_is_one_of_the_words_or_refused_with_all_of_them():
@@ -306,13 +306,13 @@ def test_of_very_many_classes_the_most_frequent_ones_are_offered_and_any_can_be_
     labels = np.repeat(np.array([7, 999, 3], dtype=np.int32), [2, 5, 1])
     dataset = SimpleNamespace(id="many", class_names=names, given_labels=labels)
     ranking = ranking_of([0.0] * 8, suggested=[4] * 8)
-    offered = ranking_view.choices(keeping_nothing(), dataset, ranking)
+    offered = class_choices.choices(keeping_nothing(), dataset, ranking)
     assert offered.given == ("Species 999", "Species 7", "Species 3")
     assert offered.suggested == ("Species 4",)
-    assert ranking_view.classes_like(dataset, " species 7 ") == ("Species 7",)
-    assert ranking_view.classes_like(dataset, "CIES 99") == (
+    assert class_choices.classes_like(dataset, " species 7 ") == ("Species 7",)
+    assert class_choices.classes_like(dataset, "CIES 99") == (
         "Species 99", *(f"Species 99{n}" for n in range(10)),
     )  # fmt: skip
-    assert ranking_view.classes_like(dataset, "zebra") == ()
+    assert class_choices.classes_like(dataset, "zebra") == ()
     few = SimpleNamespace(class_names=names[:5], given_labels=labels)
-    assert ranking_view.choices(keeping_nothing(), few, ranking).given == names[:5]
+    assert class_choices.choices(keeping_nothing(), few, ranking).given == names[:5]

@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from audit.ui import palette
-from audit.workbench.ranking_view import Distribution
+from audit.workbench.cuts import Distribution
 
 _HERE = Path(__file__).parent
 
