@@ -1,14 +1,15 @@
 """Kill trainings at random moments and compare what becomes of them, bit for bit.
 
-    python benchmarks/kills.py [N] [--seed S] [--json FILE]
+    python benchmarks/kills.py [N] [--seed S] [--quick] [--json FILE]
 
-Four kinds of training of a small synthetic data set (a small network in float32 and in bfloat16 with
-random views, a classifier with dropout on frozen features, a probe with threshold rows) run once
+Four kinds of training of a small synthetic data set (a small network in float32 with random views, a
+classifier with dropout on frozen features, the network in bfloat16, a probe with threshold rows) run once
 undisturbed. Then others of the same settings are killed with SIGKILL, some several times: at random
 moments, and when a watched file appears (while decoding, while signals or a checkpoint are written,
 while sealing). After each kill the loss must be noticed and said, and the run resumed; every file of
 the sealed run must be the undisturbed run's, byte for byte. The features come from a backbone with
-random weights: nothing is downloaded.
+random weights: nothing is downloaded. ``--quick`` has few images and short trainings, and no kill
+falls into the seconds in which a worker starts.
 """
 
 import argparse
@@ -38,7 +39,10 @@ from audit.workbench import datasets, runs, settling
 from audit.workbench.datasets import SourceOptions
 from audit.workbench.settling import Wishes
 
-N_CLASSES, N_IMAGES, SIDE = 4, 480, 40
+N_CLASSES, N_IMAGES, N_IMAGES_QUICK, SIDE = 4, 480, 64, 40
+
+FEWEST_EPOCHS = 5
+"""More than a kill with an aim may wait for."""
 
 MOST_KILLS = 3
 """Of one run."""
@@ -52,6 +56,9 @@ CASES: dict[str, Wishes] = {
         precision=Precision.FLOAT32,
         device="cpu",
     ),
+    "features-dropout": Wishes(
+        preset="features", epochs=40, image_size=32, batch_size=16, device="cpu", seed=2
+    ),
     "network-bfloat16": Wishes(
         epochs=10,
         image_size=16,
@@ -60,9 +67,6 @@ CASES: dict[str, Wishes] = {
         precision=Precision.BFLOAT16,
         device="cpu",
         seed=1,
-    ),
-    "features-dropout": Wishes(
-        preset="features", epochs=40, image_size=32, batch_size=16, device="cpu", seed=2
     ),
     "threshold-probe": Wishes(
         probe=Probe.THRESHOLD, epochs=12, image_size=16, batch_size=32, device="cpu", seed=3
@@ -94,6 +98,14 @@ class Victim:
     differing_files: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """Of an undisturbed life, in seconds: from claim to end, and of its epochs alone."""
+
+    life: float
+    epochs: float
+
+
 class Files:
     """The files of a run as a bystander sees them, in one life of its worker."""
 
@@ -110,6 +122,10 @@ class Files:
             for name in names(self.working)
             if name.startswith(".checkpoint") and self._is_of_now(name)
         }
+
+    def has_begun(self) -> bool:
+        """Return whether the first batch is near, or an epoch of a resumed run has been trained."""
+        return self._is_of_now("margin.npy")
 
     def is_sealing(self) -> bool:
         """Return whether the mean probabilities were written in this life."""
@@ -163,13 +179,27 @@ def nth_time(n: int, sight: Callable[[], object]) -> Moment:
     return look
 
 
-def aims(files: Files, length: float, rng: np.random.Generator) -> dict[str, Moment]:
-    """Return every way to choose a moment; `length` is that of an undisturbed life in seconds."""
-    due = time.monotonic() + rng.uniform(0, length)
+def after(seconds: float, sight: Callable[[], bool]) -> Moment:
+    """Return whether so much time has passed since a sight appeared."""
+    due: list[float] = []
+
+    def look() -> bool:
+        if not due and sight():
+            due.append(time.monotonic() + seconds)
+        return bool(due) and time.monotonic() >= due[0]
+
+    return look
+
+
+def aims(files: Files, length: Length, rng: np.random.Generator) -> dict[str, Moment]:
+    """Return every way to choose a moment."""
+    share = rng.uniform()
+    due = time.monotonic() + share * length.life
     epoch = int(rng.integers(1, 4))
     margin = files.working / "margin.npy"
     return {
         "any": lambda: time.monotonic() >= due,
+        "epochs": after(share * length.epochs, files.has_begun),
         "decoding": files.is_decoding,
         "signals": nth_time(epoch, lambda: margin.stat().st_mtime_ns if margin.exists() else 0),
         "checkpoint": nth_time(epoch, lambda: frozenset(files.drafts())),
@@ -181,12 +211,19 @@ def aims(files: Files, length: float, rng: np.random.Generator) -> dict[str, Mom
 AIMS = ("any", "checkpoint", "any", "signals", "decoding", "any", "sealing", "any", "row")
 """Taken in turn: about half of the kills are blind."""
 
+AIMS_QUICK = ("checkpoint", "epochs", "signals")
+"""A life of few epochs is mostly the start of its process."""
+
+LOOK_SECONDS = 0.0005
+"""A checkpoint's draft lives for some milliseconds; the worker needs the processor meanwhile."""
+
 
 def strike(process: psutil.Process, is_time: Moment) -> bool:
     """Kill a process as soon as it is time; False if it ended before."""
     while not is_time():
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
             return False
+        time.sleep(LOOK_SECONDS)
     try:
         process.kill()
     except psutil.NoSuchProcess:
@@ -212,7 +249,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def start(workspace: Workspace, source: Path, wishes: Wishes) -> tuple[Run, Job]:
@@ -234,17 +271,17 @@ def worker_of(workspace: Workspace, job: Job) -> psutil.Process | None:
         return None
 
 
-def undisturbed(workspace: Workspace, source: Path, wishes: Wishes) -> tuple[Path, float]:
-    """Return the folder of a run that nobody killed, and its seconds from claim to end."""
+def undisturbed(workspace: Workspace, source: Path, wishes: Wishes) -> tuple[Path, Length]:
+    """Return the folder of a run that nobody killed, and how long it took."""
     run, job = start(workspace, source, wishes)
     ended = queue.follow(workspace, job.id, silent)
     assert ended.state is JobState.DONE, ended.error
     assert ended.started_at is not None
     assert ended.finished_at is not None
-    return (
-        run_rows.folder(workspace, run.id),
-        (ended.finished_at - ended.started_at).total_seconds(),
-    )
+    assert ended.result is not None
+    life = (ended.finished_at - ended.started_at).total_seconds()
+    length = Length(life=life, epochs=ended.result["seconds"])
+    return run_rows.folder(workspace, run.id), length
 
 
 def notice(workspace: Workspace, run: Run, job: Job) -> Run:
@@ -274,14 +311,15 @@ def torment(
     workspace: Workspace,
     source: Path,
     case: str,
+    wishes: Wishes,
     *,
-    length: float,
+    length: Length,
     turns: Iterator[str],
     n_kills: int,
     rng: np.random.Generator,
 ) -> tuple[Path, list[Kill]]:
     """Start a run, kill it up to so many times, resume it each time; return its sealed folder."""
-    run, job = start(workspace, source, CASES[case])
+    run, job = start(workspace, source, wishes)
     kills: list[Kill] = []
     while len(kills) < n_kills:
         files = Files(workspace, run)
@@ -312,10 +350,10 @@ def torment(
     return run_rows.folder(workspace, run.id), kills
 
 
-def make_source(root: Path) -> None:
+def make_source(root: Path, n_images: int) -> None:
     """Write class folders of noisy coloured stripes, some in the wrong folder."""
     rng = np.random.default_rng(0)
-    for number in range(N_IMAGES):
+    for number in range(n_images):
         kind = number % N_CLASSES
         stripes = np.sin((np.arange(SIDE) + rng.integers(SIDE)) * (0.3 + 0.2 * kind))
         image = 128 + 60 * stripes[:, None, None] + rng.normal(0, 40, (SIDE, SIDE, 3))
@@ -336,39 +374,52 @@ def make_weights(file: Path) -> None:
     weights.write_tensors(file, vision.load().models.squeezenet1_0(weights=None).state_dict())
 
 
+def settings(case: str, place: Path, *, quick: bool) -> Wishes:
+    """Return what a case trains with; the features' backbone is made when it is first wanted."""
+    wishes = CASES[case]
+    if wishes.preset == "features":
+        file = place / "squeezenet.safetensors"
+        if not file.exists():
+            make_weights(file)
+        wishes = replace(wishes, weights=file)
+    if not quick:
+        return wishes
+    assert wishes.epochs is not None
+    return replace(wishes, epochs=max(FEWEST_EPOCHS, wishes.epochs // 3), batch_size=16)
+
+
 def torment_all(
-    place: Path, wanted: int, seed: int, say: Callable[[str], None]
+    place: Path, wanted: int, seed: int, *, quick: bool, say: Callable[[str], None]
 ) -> tuple[list[Kill], list[Victim]]:
     rng = np.random.default_rng(seed)
     source = place / "stripes"
-    make_source(source)
-    make_weights(place / "squeezenet.safetensors")
-    CASES["features-dropout"] = replace(
-        CASES["features-dropout"], weights=place / "squeezenet.safetensors"
-    )
-    plain: dict[str, tuple[Path, float]] = {}
-    turn = int(rng.integers(len(AIMS)))
+    make_source(source, N_IMAGES_QUICK if quick else N_IMAGES)
+    plain: dict[str, tuple[Path, Length]] = {}
+    order = AIMS_QUICK if quick else AIMS
+    turn = int(rng.integers(len(order)))
 
     def turns() -> Iterator[str]:
         nonlocal turn
         while True:
             turn += 1
-            yield AIMS[turn % len(AIMS)]
+            yield order[turn % len(order)]
 
     kills: list[Kill] = []
     victims: list[Victim] = []
     while len(kills) < wanted:
         case = tuple(CASES)[len(victims) % len(CASES)]
+        wishes = settings(case, place, quick=quick)
         if case not in plain:
             with Workspace.open(place / f"plain {case}") as workspace:
-                plain[case] = undisturbed(workspace, source, CASES[case])
-            say(f"{case}: {plain[case][1]:.1f} s undisturbed")
+                plain[case] = undisturbed(workspace, source, wishes)
+            say(f"{case}: {plain[case][1].life:.1f} s undisturbed")
         # A workspace of its own each: no pixels to take over, so that decoding can be hit.
         with Workspace.open(place / f"killed {len(victims)}") as workspace:
             folder, those = torment(
                 workspace,
                 source,
                 case,
+                wishes,
                 length=plain[case][1],
                 turns=turns(),
                 n_kills=min(int(rng.integers(1, MOST_KILLS + 1)), wanted - len(kills)),
@@ -391,6 +442,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("kills", type=int, nargs="?", default=20, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="few images, short trainings")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every kill there")
     options = parser.parse_args()
     os.environ.setdefault("LABELTRACE_THREADS", "1")
@@ -400,7 +452,9 @@ def main() -> int:
 
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kills-") as place:
-        kills, victims = torment_all(Path(place), options.kills, options.seed, say)
+        kills, victims = torment_all(
+            Path(place), options.kills, options.seed, quick=options.quick, say=say
+        )
     identical = sum(not victim.differing_files for victim in victims)
     facts = {
         "kills": len(kills),
@@ -411,6 +465,7 @@ def main() -> int:
         "hit": dict(Counter(kill.hit for kill in kills)),
         "cases": dict(Counter(kill.case for kill in kills)),
         "seed": options.seed,
+        "quick": options.quick,
         "seconds": round(time.monotonic() - begun, 1),
     }
     if options.json is not None:
