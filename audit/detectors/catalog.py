@@ -277,7 +277,7 @@ CATALOG: tuple[Entry, ...] = (
     ),
     Entry(
         name="planted",
-        version=1,
+        version=2,
         title="Cut by planted wrong labels",
         summary="Plants wrong labels of two kinds, and reads off them how many labels are wrong, where to "
         "cut, and how far to trust every cut.",

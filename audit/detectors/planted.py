@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from audit.detectors import catalog, evidence
 from audit.detectors.protocol import Needs, Responder
 from audit.errors import UnreliableError
-from audit.numerics import kinship, planted_mixture, planting, ranking
+from audit.numerics import kinship, outvoted, planted_mixture, planting, ranking
 from audit.numerics.planted_mixture import Mixture
 from audit.records.dynamics import MeanProbabilities, Role, TrainingDynamics
 from audit.records.progress import Report
@@ -26,11 +26,15 @@ LEAST_PLANTED = 50
 LEAST_SEPARATION = 0.6
 """Chance that a planted label is more suspect than a given one; 0.5 where a network learns nothing."""
 
-WIDEST_BAND, NARROW_BAND = 0.8, 0.03
+WIDEST_BAND, NARROW_BAND = 1.5, 0.06
 """A band is too wide if it is wider than this part of the rate, and wider than this part of all samples."""
 
 WORST_MISFIT = 4.0
 """Chi-squared per degree of freedom. Where the model held it stayed below 2.2."""
+
+MOST_DEVIATIONS, MOST_TIMES = 1.5, 2.5
+"""By which the band may lie below what outvoted labels say: both in standard deviations of that, which is
+rough, and as a factor, because its constant was read off one kind of network."""
 
 _CURVE_POINTS = 50
 
@@ -205,32 +209,81 @@ def _estimate(
     )
     before = row_of[run.sample[is_planted]]
     ranked = np.sort(quantity[~np.isnan(quantity)])
+    restores, doubt = _beforehand(base, doubts, before, run.assigned_label[is_planted])
     mixture = planted_mixture.fit(
         planted_mixture.Labels(values=statistic[is_natural], kinship=near[is_natural]),
         planted_mixture.PlantedLabels(
             values=statistic[is_planted],
             kinship=near[is_planted],
             is_confused=is_confused,
-            restores=_restores(base, doubts, before, run.assigned_label[is_planted]),
+            restores=restores,
             depth=np.searchsorted(ranked, quantity[run.sample[is_planted]], side="right")
             / len(ranked),
+            doubt=doubt,
         ),
         rng=np.random.default_rng(0),
     )
-    return mixture, _distrust(mixture, separation)
+    rows = row_of[run.sample]
+    given = np.where(rows >= 0, base.assigned_label[rows], -1)
+    return mixture, _distrust(mixture, separation, _expected(run, table, looks_like, given))
 
 
-def _restores(
+def _beforehand(
     base: TrainingDynamics,
     doubts: MeanProbabilities,
     rows: NDArray[np.int64],
     planted_label: NDArray[np.int32],
-) -> NDArray[np.float64]:
-    """Return the chance that each planted label undid a wrong one, should there have been one."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what an ordinary network thought of images before they got a planted label.
+
+    Returns
+    -------
+    restores, doubt
+        (M,) float64 each: the chance that the planted label undid a wrong one, should there have been
+        one, and how unsure the network was of the image.
+    """
     smoothing = 0.0 if base.config is None else base.config.label_smoothing
     values = planting.without_smoothing(doubts.values[rows], smoothing, base.n_classes)
-    return planting.share_of_doubt(
+    restores = planting.share_of_doubt(
         doubts.classes[rows], values, base.assigned_label[rows], planted_label
+    )
+    return restores, planting.doubt(values)
+
+
+def _expected(
+    run: TrainingDynamics,
+    table: MeanProbabilities,
+    looks_like: NDArray[np.int32],
+    given: NDArray[np.int32],
+) -> tuple[float, float]:
+    """Return the noise rate that outvoted labels suggest, and its standard deviation.
+
+    Parameters
+    ----------
+    run, table
+        The run with planted labels and its mean probabilities.
+    looks_like
+        Likeliest class of each row other than its label, (R,), negative where unknown.
+    given
+        Label of each row's sample before any was planted, (R,), negative where unknown.
+    """
+    own, other, _ = ranking.given_and_best_other(table.classes, table.values, run.assigned_label)
+    # A shortened table holds the likeliest classes: a label that it does not list is none of them.
+    is_outvoted = np.nan_to_num(other, nan=-1.0) > np.nan_to_num(own, nan=0.0)
+    parts = [
+        float(is_outvoted[run.role == role].mean())
+        for role in (Role.GIVEN, Role.PLANTED_UNIFORM, Role.PLANTED_CONFUSED)
+    ]
+    seen = (run.role == Role.PLANTED_UNIFORM) & (given >= 0) & (looks_like >= 0)
+    # With two classes there is no class beside the planted label and the given one to disagree for.
+    if run.n_classes < 3 or not seen.any():
+        return 0.0, float("inf")
+    return outvoted.estimate(
+        outvoted=parts[0],
+        outvoted_blunders=parts[1],
+        outvoted_mistakes=parts[2],
+        disagreed=float((looks_like != given)[seen].mean()),
+        n_disagreed=int(seen.sum()),
     )
 
 
@@ -242,7 +295,7 @@ def _chance_lower(first: NDArray[np.float64], second: NDArray[np.float64]) -> fl
     return float((above + not_below).mean() / (2 * len(ordered)))
 
 
-def _distrust(mixture: Mixture, separation: float) -> str | None:
+def _distrust(mixture: Mixture, separation: float, expected: tuple[float, float]) -> str | None:
     """Return why an estimate cannot be trusted, or ``None``."""
     width = mixture.high - mixture.low
     if separation < LEAST_SEPARATION:
@@ -257,6 +310,13 @@ def _distrust(mixture: Mixture, separation: float) -> str | None:
         )
     if mixture.misfit > WORST_MISFIT:
         return "Wrong labels do not fare like the planted ones at any depth, so that these measure nothing"
+    rate, deviation = expected
+    if mixture.high < min(rate - MOST_DEVIATIONS * deviation, rate / MOST_TIMES):
+        return (
+            f"Planted labels account for {_range(mixture)} of wrong ones, but so many labels have a likelier "
+            f"class than their own that about {_percent(rate)} % must be wrong: one class seems to be taken "
+            "for another throughout, which single planted labels cannot imitate"
+        )
     return None
 
 

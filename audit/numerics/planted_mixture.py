@@ -6,9 +6,10 @@ and planted labels stand there in one ratio, which is the noise rate (mixture pr
 Blanchard, Lee and Scott 2010, section 3, take the least such ratio).
 
 Labels drawn uniformly are blunders and easy to find; those that a network thinks likely are mistakes, as
-people make them, and hard. The natural ones are some of both. How many of which is read off the most
-suspect part in two ways: mistakes name a class that the image resembles (`kinship`), and the right
-mixture gives the same ratio at every depth. What both leave open is averaged over, not chosen.
+people make them, and hard. Both are harder to find on images that a network doubts, and people err there
+most. The natural ones are some of each. How many of which is read off the most suspect part in two ways:
+mistakes name a class that the image resembles (`kinship`), and the right mixture gives the same ratio at
+every depth. What both leave open is averaged over, not chosen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 
 from audit.errors import InputError
 
-DEPTH = 0.4
-"""Part of the wrong labels, the most suspect ones, over which the ratio should be flat; further down,
-right labels mix in."""
+DEPTHS = (0.3, 0.4, 0.5)
+"""Parts of the wrong labels, the most suspect ones, over which the ratio should be flat. Further down right
+labels mix in, less far there are few labels; the answers of all three are averaged."""
 
 N_STEPS = 8
 """Steps of that part whose ratios are compared."""
@@ -29,12 +30,20 @@ N_STEPS = 8
 N_KINSHIP_STEPS = 4
 """Coarser steps of that part, in each of which the classes are compared."""
 
-FLATNESS_WEIGHT = 0.5
-"""Of the ratios' chi-squared beside that of the classes. Below 1, because the first right labels tilt
-the ratio a little: taken at its word it mistook the noise of people for blunders."""
-
 SHARES: NDArray[np.float64] = np.linspace(0.0, 1.0, 11, dtype=np.float64)
 """Parts of mistakes that are weighed against one another."""
+
+DOUBTED_SHARES: NDArray[np.float64] = np.array([0.0, 0.5, 1.0])
+"""Parts of wrong labels that fell on images in proportion to the doubt about them, weighed likewise."""
+
+_MIXES: NDArray[np.float64] = np.array(
+    [
+        [(1 - w) * (1 - d), w * (1 - d), (1 - w) * d, w * d]
+        for w in SHARES.tolist()
+        for d in DOUBTED_SHARES.tolist()
+    ]
+)
+"""(G, 4): parts of blunders and mistakes on any image, and of both on doubted ones."""
 
 N_BINS = 200
 """Most bins of the values, so that the work hardly grows with the number of samples."""
@@ -43,8 +52,11 @@ N_ROUNDS = 3
 """A planted label is right by accident where it undoes a wrong one. How often follows from the estimate
 and changes it; the third round moves the rate by less than a hundredth of itself."""
 
-N_RESAMPLES, LEVEL = 100, 0.9
+N_RESAMPLES, LEVEL = 40, 0.9
 """Bootstrap resamples of the confidence band, and its coverage."""
+
+_DEGREES = N_STEPS - 1 + N_KINSHIP_STEPS
+"""Of freedom: one ratio is fitted to the steps."""
 
 _LEAST_COUNT = 0.5
 """Samples; keeps the variance of an empty step above zero."""
@@ -79,11 +91,14 @@ class PlantedLabels(Labels):
     depth
         How suspect the given label was: the part of all samples that were at least as suspect, (M,)
         float64 in [0, 1].
+    doubt
+        Of a network that had not seen the planted label, about its image, (M,) float64 in (0, 1].
     """
 
     is_confused: NDArray[np.bool_]
     restores: NDArray[np.float64]
     depth: NDArray[np.float64]
+    doubt: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,12 +108,13 @@ class Mixture:
     Parameters
     ----------
     rate, low, high
-        Part of wrong labels, and the ends of its confidence band, in [0, 1].
+        Part of wrong labels, and the ends of its confidence band, in [0, 1]. The band covers chance and
+        what is not known about the kinds, not that natural labels may be of a third kind.
     confused_share
         Part of mistakes among the wrong labels, in [0, 1].
     misfit
-        Chi-squared of the best mixture per degree of freedom; far above 1 the planted labels are no
-        model of the wrong ones.
+        Chi-squared of the best mixture per degree of freedom, mean over `DEPTHS`; far above 1 the
+        planted labels are no model of the wrong ones.
     depth
         Part of the samples that a cut flags, (B + 1,) float64, ascending from 0 to 1.
     found
@@ -177,6 +193,7 @@ def fit(natural: Labels, planted: PlantedLabels, *, rng: np.random.Generator) ->
     ...         is_confused=np.arange(10_000) % 2 > 0,
     ...         restores=np.zeros(10_000),
     ...         depth=np.ones(10_000),
+    ...         doubt=np.ones(10_000),
     ...     ),
     ...     rng=rng,
     ... )
@@ -192,39 +209,49 @@ def fit(natural: Labels, planted: PlantedLabels, *, rng: np.random.Generator) ->
     if not (np.isfinite(natural.values).all() and np.isfinite(planted.values).all()):
         raise InputError("A planted mixture can only be fitted to finite values.")
     planted = _sorted(planted)
-    place, bins = _binned(natural, planted)
-    mixture, weights = None, np.ones(len(planted.values), dtype=np.float64)
+    mixture, bins, weights = None, None, np.ones(len(planted.values), dtype=np.float64)
     for _ in range(N_ROUNDS):
         if mixture is not None:
             weights = 1.0 - mixture.chance_wrong(planted.depth) * planted.restores
-        bins = replace(bins, weight=_mean_weight(place, planted, weights, bins))
+        bins = _binned(natural, planted, weights)
         mixture = _mixture(bins)
     assert mixture is not None
-    rates = [_averaged(one) for one in _resampled(bins, rng)]
-    low, high = np.quantile(rates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return replace(mixture, low=float(low), high=float(high))
+    assert bins is not None
+    low, high = _band(bins, rng)
+    # Few resamples may all lie on one side of the estimate.
+    return replace(mixture, low=min(low, mixture.rate), high=max(high, mixture.rate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Bins:
-    """What fell into each of B bins of the values; planted labels as (2, B): uniform, confused.
+    """What fell into each of B bins of the values; planted labels as (4, B), the kinds as in `_MIXES`.
 
-    `kinship` and `squares` are means per label of the bin, `weight` the mean chance of being wrong.
+    Of kinds on doubted images each label weighs as much as the doubt about its image. `counts` are
+    labels, the rest means per label of the bin: of the weight and its square, and of the weight times
+    the kinship and its square.
     """
 
     natural: NDArray[np.float64]
     natural_kinship: NDArray[np.float64]
     natural_squares: NDArray[np.float64]
-    planted: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    weight_squared: NDArray[np.float64]
     kinship: NDArray[np.float64]
     squares: NDArray[np.float64]
-    weight: NDArray[np.float64]
 
 
 def _sorted(planted: PlantedLabels) -> PlantedLabels:
     # Sums of floats depend on the order of what is added; an answer must not.
     order = np.lexsort(
-        (planted.restores, planted.depth, planted.kinship, planted.is_confused, planted.values)
+        (
+            planted.doubt,
+            planted.restores,
+            planted.depth,
+            planted.kinship,
+            planted.is_confused,
+            planted.values,
+        )
     )
     return PlantedLabels(
         values=planted.values[order],
@@ -232,93 +259,98 @@ def _sorted(planted: PlantedLabels) -> PlantedLabels:
         is_confused=planted.is_confused[order],
         restores=planted.restores[order],
         depth=planted.depth[order],
+        doubt=planted.doubt[order],
     )
 
 
-def _binned(natural: Labels, planted: PlantedLabels) -> tuple[NDArray[np.int64], _Bins]:
-    """Return the bin of every planted label, (M,), and the bins, weights still to come."""
+def _binned(natural: Labels, planted: PlantedLabels, weights: NDArray[np.float64]) -> _Bins:
+    """Return the bins; `weights` are the chances that planted labels are wrong, (M,)."""
     levels = np.linspace(0.0, 1.0, N_BINS + 1)[1:]
     edges = np.unique(np.quantile(planted.values, levels, method="inverted_cdf"))
     n_bins = len(edges) + 1
-    place = np.searchsorted(edges, planted.values, side="left").astype(np.int64)
+    place = np.searchsorted(edges, planted.values, side="left")
     order = np.lexsort((natural.kinship, natural.values))
     found = np.searchsorted(edges, natural.values[order], side="left")
-    kinship = natural.kinship[order]
+    near = natural.kinship[order]
     n_natural = np.bincount(found, minlength=n_bins).astype(np.float64)
-    least = np.maximum(n_natural, 1)
-    counts, means, squares = (np.zeros((2, n_bins), dtype=np.float64) for _ in range(3))
-    for kind in (0, 1):
-        own = planted.is_confused == bool(kind)
-        counts[kind] = np.bincount(place[own], minlength=n_bins)
-        sums = (
-            np.bincount(place[own], weights=planted.kinship[own] ** power, minlength=n_bins)
-            for power in (1, 2)
-        )
-        means[kind], squares[kind] = (total / np.maximum(counts[kind], 1) for total in sums)
-    return place, _Bins(
+    sums = np.zeros((5, len(_MIXES[0]), n_bins))
+    for kind in range(sums.shape[1]):
+        own = planted.is_confused == (kind % 2 == 1)
+        weight = weights[own] * planted.doubt[own] if kind >= 2 else weights[own]
+        kinship = planted.kinship[own]
+        summed = (np.ones_like(weight), weight, weight**2, weight * kinship, weight * kinship**2)
+        for number, values in enumerate(summed):
+            sums[number, kind] = np.bincount(place[own], weights=values, minlength=n_bins)
+    counts = sums[0]
+    means = sums[1:] / np.maximum(counts, 1)
+    return _Bins(
         natural=n_natural,
-        natural_kinship=np.bincount(found, weights=kinship, minlength=n_bins) / least,
-        natural_squares=np.bincount(found, weights=kinship**2, minlength=n_bins) / least,
-        planted=counts,
-        kinship=means,
-        squares=squares,
-        weight=np.ones_like(counts),
+        natural_kinship=np.bincount(found, weights=near, minlength=n_bins)
+        / np.maximum(n_natural, 1),
+        natural_squares=np.bincount(found, weights=near**2, minlength=n_bins)
+        / np.maximum(n_natural, 1),
+        counts=counts,
+        weight=means[0],
+        weight_squared=means[1],
+        kinship=means[2],
+        squares=means[3],
     )
 
 
-def _mean_weight(
-    place: NDArray[np.int64],
-    planted: PlantedLabels,
-    weights: NDArray[np.float64],
-    bins: _Bins,
-) -> NDArray[np.float64]:
-    means = np.zeros_like(bins.planted)
-    for kind in (0, 1):
-        own = planted.is_confused == bool(kind)
-        sums = np.bincount(place[own], weights=weights[own], minlength=means.shape[1])
-        means[kind] = sums / np.maximum(bins.planted[kind], 1)
-    return means
+def _parts(bins: _Bins) -> tuple[NDArray[np.float64], ...]:
+    """Return of each kind its distribution over the bins and, of every part, variance and kinship sums.
+
+    Returns
+    -------
+    tuple of ndarray
+        (4, B) each: parts, their variances, and the sums of kinship and of its square in them.
+    """
+    total = np.maximum((bins.counts * bins.weight).sum(axis=1, keepdims=True), 1e-300)
+    share = bins.counts / total
+    return (
+        share * bins.weight,
+        share * bins.weight_squared / total,
+        share * bins.kinship,
+        share * bins.squares,
+    )
 
 
-def _parts(bins: _Bins) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each kind's distribution over the bins, (2, B), and the variance of every part."""
-    mass = bins.planted * bins.weight
-    total = np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
-    return mass / total, bins.planted * (bins.weight / total) ** 2
-
-
-def _fits(bins: _Bins) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the noise rate and the chi-squared under each of `SHARES`, (S,) each."""
-    parts, variances = _parts(bins)
-    kinship = np.cumsum(parts * bins.kinship, axis=1)
-    squares = np.cumsum(parts * bins.squares, axis=1)
+def _fits(bins: _Bins, depth: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the noise rate and the chi-squared under each of `_MIXES`, (G,) each, down to a depth."""
+    parts, variances, kinships, squares = _parts(bins)
+    deviations = np.sqrt(variances)
     n_natural = float(bins.natural.sum())
-    natural = np.cumsum(bins.natural)
-    natural_kinship = np.cumsum(bins.natural * bins.natural_kinship)
-    natural_squares = np.cumsum(bins.natural * bins.natural_squares)
-    rates, misfits = np.ones(len(SHARES)), np.zeros(len(SHARES))
-    for number, share in enumerate(SHARES.tolist()):
-        mix = np.array([1.0 - share, share])
+    first_sums = [
+        np.cumsum(values)
+        for values in (
+            bins.natural,
+            bins.natural * bins.natural_kinship,
+            bins.natural * bins.natural_squares,
+        )
+    ]
+    steps = np.linspace(0.0, depth, N_STEPS + 1)[1:] - 1e-12
+    coarse_steps = steps[:: -N_STEPS // N_KINSHIP_STEPS]
+    rates, misfits = np.ones(len(_MIXES)), np.zeros(len(_MIXES))
+    for number, mix in enumerate(_MIXES):
         wrong = np.cumsum(mix @ parts)
-        variance = np.cumsum(mix**2 @ variances)
-        steps = np.linspace(0.0, DEPTH, N_STEPS + 1)[1:]
+        # Kinds on doubted images are made of the same labels: their chances go together.
+        together = (mix[:2, None] * deviations[:2] + mix[2:, None] * deviations[2:]) ** 2
+        variance = np.cumsum(together.sum(axis=0))
         # Ties and few labels can make several steps end in one bin.
-        at = np.unique(np.searchsorted(wrong, steps - 1e-12))
+        at = np.unique(np.searchsorted(wrong, steps))
         rates[number], misfits[number] = _ratio(
-            *(np.diff(sums[at], prepend=0.0) for sums in (natural / n_natural, wrong, variance)),
+            *(
+                np.diff(sums[at], prepend=0.0)
+                for sums in (first_sums[0] / n_natural, wrong, variance)
+            ),
             n_natural=n_natural,
         )
-        misfits[number] *= FLATNESS_WEIGHT
-        coarse = np.unique(np.searchsorted(wrong, steps[:: -N_STEPS // N_KINSHIP_STEPS] - 1e-12))
-        first = [
-            np.diff(sums[coarse], prepend=0.0)
-            for sums in (natural, natural_kinship, natural_squares)
-        ]
-        second = [
-            np.diff(sums[coarse], prepend=0.0)
-            for sums in (wrong, mix @ kinship, mix @ squares, variance)
-        ]
-        misfits[number] += _differences(first, second)
+        coarse = np.unique(np.searchsorted(wrong, coarse_steps))
+        second_sums = (wrong, np.cumsum(mix @ kinships), np.cumsum(mix @ squares), variance)
+        misfits[number] += _differences(
+            [np.diff(sums[coarse], prepend=0.0) for sums in first_sums],
+            [np.diff(sums[coarse], prepend=0.0) for sums in second_sums],
+        )
     return np.minimum(rates, 1.0), misfits
 
 
@@ -377,23 +409,42 @@ def _differences(
 
 
 def _weights(misfits: NDArray[np.float64]) -> NDArray[np.float64]:
-    likelihood = np.exp(-0.5 * (misfits - misfits.min()))
+    """Return how much each mixture counts, by its likelihood.
+
+    Where even the best fits worse than chance explains, all errors are taken to be larger by as much.
+    """
+    scale = max(1.0, float(misfits.min()) / _DEGREES)
+    likelihood = np.exp(-0.5 * (misfits - misfits.min()) / scale)
     return likelihood / likelihood.sum()
 
 
-def _averaged(bins: _Bins) -> float:
-    rates, misfits = _fits(bins)
-    # A sum of rounded weights may pass 1 by the last bit.
-    return min(float(_weights(misfits) @ rates), 1.0)
+def _weighed(bins: _Bins) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return rates and weights of all mixtures at all depths, (D, G) each, and the mean misfit."""
+    fits = [_fits(bins, depth) for depth in DEPTHS]
+    return (
+        np.array([rates for rates, _ in fits]),
+        np.array([_weights(misfits) for _, misfits in fits]) / len(DEPTHS),
+        float(np.mean([misfits.min() for _, misfits in fits])) / _DEGREES,
+    )
+
+
+def _band(bins: _Bins, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the ends of the band: of all mixtures under all resamples, by weight."""
+    found = [_weighed(one)[:2] for one in _resampled(bins, rng)]
+    rates = np.concatenate([one.ravel() for one, _ in found])
+    weights = np.concatenate([one.ravel() for _, one in found])
+    order = np.argsort(rates, kind="stable")
+    passed = np.cumsum(weights[order]) / weights.sum()
+    ends = np.searchsorted(passed, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = rates[order][np.minimum(ends, len(rates) - 1)].tolist()
+    return low, high
 
 
 def _mixture(bins: _Bins) -> Mixture:
     """Return the estimate without its band."""
-    rates, misfits = _fits(bins)
-    weights = _weights(misfits)
-    parts, _ = _parts(bins)
-    scale = weights * rates
-    wrong = (scale @ (1.0 - SHARES)) * parts[0] + (scale @ SHARES) * parts[1]
+    rates, weights, misfit = _weighed(bins)
+    mean_rate, mean_mix = float((weights * rates).sum()), weights.sum(axis=0) @ _MIXES
+    wrong = ((weights * rates).sum(axis=0) @ _MIXES) @ _parts(bins)[0]
     natural = bins.natural / bins.natural.sum()
     is_used = natural > 0
     # A bin without natural labels adds its wrong ones to the next that has some.
@@ -403,11 +454,12 @@ def _mixture(bins: _Bins) -> Mixture:
     chances = np.clip(_falling(wrong / natural, natural), 0.0, 1.0)
     depth = np.concatenate([[0.0], np.cumsum(natural)])
     return Mixture(
-        rate=min(float(weights @ rates), 1.0),
+        # A sum of rounded weights may pass 1 by the last bit.
+        rate=min(mean_rate, 1.0),
         low=0.0,
         high=1.0,
-        confused_share=float(weights @ SHARES),
-        misfit=float(misfits.min()) / (FLATNESS_WEIGHT * (N_STEPS - 1) + N_KINSHIP_STEPS),
+        confused_share=float(np.clip(mean_mix[1] + mean_mix[3], 0.0, 1.0)),
+        misfit=misfit,
         depth=depth / depth[-1],
         found=np.concatenate([[0.0], np.cumsum(chances * natural)]),
     )
@@ -433,13 +485,11 @@ def _falling(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArr
 def _resampled(bins: _Bins, rng: np.random.Generator) -> Iterator[_Bins]:
     """Yield bins as other samples of the same kind would have filled them."""
     n_natural = int(bins.natural.sum())
-    n_planted = bins.planted.sum(axis=1).astype(int).tolist()
+    drawn = bins.counts[:2]
     for _ in range(N_RESAMPLES):
-        planted = [
-            rng.multinomial(n, own / n) for n, own in zip(n_planted, bins.planted, strict=True)
-        ]
+        counts = [rng.multinomial(int(own.sum()), own / own.sum()) for own in drawn]
         yield replace(
             bins,
             natural=rng.multinomial(n_natural, bins.natural / n_natural).astype(np.float64),
-            planted=np.array(planted, dtype=np.float64),
+            counts=np.array(counts * 2, dtype=np.float64),
         )

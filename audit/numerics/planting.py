@@ -115,3 +115,25 @@ def share_of_doubt(
     total = weights.sum(axis=1)
     own = np.where(classes == other[:, None], weights, 0.0).sum(axis=1)
     return np.divide(own, total, out=np.zeros(len(total)), where=total > 0)
+
+
+def doubt(values: Floats) -> NDArray[np.float64]:
+    """Return how unsure a network is of each image: the probability beside its likeliest class.
+
+    Parameters
+    ----------
+    values
+        (R, M) floating in [0, 1]: probabilities, the likeliest class among them.
+
+    Returns
+    -------
+    ndarray
+        (R,) float64 in [0.01, 1]; never 0, because nothing is certain.
+
+    Examples
+    --------
+    >>> doubt(np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]])).round(2)
+    array([0.3 , 0.01])
+    """
+    likeliest = np.nan_to_num(values.astype(np.float64), nan=0.0).max(axis=1)
+    return np.clip(1.0 - likeliest, 0.01, 1.0)

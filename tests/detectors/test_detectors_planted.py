@@ -84,6 +84,35 @@ def test_few_planted_labels_are_not_trusted(planted):
     assert scores.messages[0].startswith("Only 30 labels of a kind were planted")
 
 
+def test_a_class_that_is_taken_for_another_throughout_gets_the_plain_cut(planted):
+    """Half of a class under the label of another: learnt with ease, and like no planted label."""
+    made = planted.make(n_samples=5000, planted_fraction=0.1, noise_rate=0.0, memorisation=4.0)
+    rng = np.random.default_rng(0)
+    runs = []
+    for run in made.runs:
+        natural = run.role == Role.GIVEN
+        # Two fifths of the labels lose by a little in every epoch; none is among the most suspect.
+        lost = natural & (made.given_labels[run.sample] < 2)
+        margins = run.signals["margin"].copy()
+        margins[:, natural] = np.abs(margins[:, natural]) + 1
+        margins[:, lost] = -0.05 * rng.random((len(margins), lost.sum()))
+        values = run.mean_probabilities.values.copy()
+        own = run.mean_probabilities.classes == run.assigned_label[:, None]
+        values[natural[:, None] & own] = 0.9
+        values[natural[:, None] & ~own] = 0.1 / 4
+        values[lost[:, None] & own] = 0.2
+        values[lost[:, None] & (run.mean_probabilities.classes == 4)] = 0.7
+        table = replace(run.mean_probabilities, values=values)
+        runs.append(
+            replace(run, signals=run.signals | {"margin": margins}, mean_probabilities=table)
+        )
+    scored = score(runs)
+    assert scored.details["cut_by"] == "argmax"
+    assert scored.details["noise_rate_high"] < 0.1
+    assert "one class seems to be taken for another throughout" in scored.messages[-1]
+    assert abs(scored.flagged.mean() - 0.4) < 0.05
+
+
 def test_a_network_that_learns_nothing_is_not_trusted(made):
     rng = np.random.default_rng(0)
     runs = [

@@ -23,24 +23,29 @@ class Made:
         return planted_mixture.fit(self.natural, self.planted, rng=np.random.default_rng(0))
 
 
-def make(rate, share, *, n=20_000, n_kind=1200, seed=0, restored=0.0) -> Made:
+def make(rate, share, *, n=20_000, n_kind=1200, seed=0, restored=0.0, doubted=0.0) -> Made:
     """Blunders lie lowest and name any class; mistakes lie higher and name near ones; right is highest.
 
-    A part `restored` of the planted labels is right by accident: where they undo a wrong one.
+    Images that a network doubts lie higher. A part `doubted` of the wrong labels fell on such images
+    in proportion to the doubt, the rest on any. A part `restored` of the planted labels is right by
+    accident: where they undo a wrong one.
     """
     rng = np.random.default_rng(seed)
 
-    def draw(kind):
-        centre = np.array([-1.5, -0.7, 3.0])[kind]
+    def draw(kind, doubt):
+        centre = np.array([-1.8, -1.0, 3.0])[kind] + 1.2 * doubt * (kind < 2)
         near = np.where(kind == 0, rng.random(len(kind)), rng.beta(4.0, 1.2, len(kind)))
         return centre + rng.normal(0, 1.0, len(kind)), near
 
     is_wrong = np.arange(n) < round(rate * n)
     kinds = np.where(is_wrong, np.where(rng.random(n) < share, 1, 0), 2)
-    values, near = draw(kinds)
+    # A doubt that is uniform on [0, 1], and one whose density grows with it.
+    doubt = np.where(rng.random(n) < doubted, np.sqrt(rng.random(n)), rng.random(n))
+    values, near = draw(kinds, doubt)
     is_confused = np.arange(2 * n_kind) < n_kind
     undoes = rng.random(2 * n_kind) < restored
-    planted_values, planted_near = draw(np.where(undoes, 2, is_confused.astype(int)))
+    planted_doubt = rng.uniform(0.01, 1, 2 * n_kind)
+    planted_values, planted_near = draw(np.where(undoes, 2, is_confused.astype(int)), planted_doubt)
     return Made(
         natural=Labels(values=values, kinship=near),
         planted=PlantedLabels(
@@ -50,6 +55,7 @@ def make(rate, share, *, n=20_000, n_kind=1200, seed=0, restored=0.0) -> Made:
             restores=undoes.astype(float),
             # What undoes a wrong label belonged to one: it was suspect before.
             depth=np.where(undoes, 1 / n, 1.0),
+            doubt=planted_doubt,
         ),
         is_wrong=is_wrong,
     )
@@ -90,10 +96,50 @@ def test_blunders_alone_would_underestimate_mistakes_several_times():
     blunders = replace(made.planted, is_confused=~made.planted.is_confused)
     swapped = replace(blunders, kinship=np.full(len(blunders.values), 0.5))
     natural = replace(made.natural, kinship=np.full(len(made.natural.values), 0.5))
-    ratios = planted_mixture._fits(planted_mixture._binned(natural, swapped)[1])[0]
+    bins = planted_mixture._binned(natural, swapped, np.ones(2400))
+    ratios = planted_mixture._fits(bins, 0.4)[0].reshape(11, 3)[:, 0]
     # Taken for what is drawn uniformly, mistakes give the right rate; for the other kind, far less.
     assert_allclose(ratios[0], 0.1, rtol=0.15)
     assert ratios[-1] < 0.05
+
+
+def test_mistakes_on_doubted_images_are_not_underestimated():
+    made = make(0.1, 0.8, doubted=1.0)
+    known = made.fit()
+    ignored = replace(made, planted=replace(made.planted, doubt=np.ones(2400))).fit()
+    assert_allclose(known.rate, 0.1, rtol=0.2)
+    assert ignored.rate < known.rate
+    assert ignored.misfit > known.misfit
+
+
+def test_equal_doubts_change_nothing_but_the_number_of_mixtures():
+    made = make(0.1, 0.5, n=2000, n_kind=300)
+    halved = replace(made.planted, doubt=np.full(600, 0.5))
+    whole = replace(made.planted, doubt=np.ones(600))
+    first, second = (replace(made, planted=one).fit() for one in (halved, whole))
+    assert_allclose(first.rate, second.rate, rtol=1e-9)
+    assert_allclose(first.found, second.found, atol=1e-12)
+
+
+def test_the_band_covers_mixtures_that_fit_alike():
+    made = make(0.1, 0.5)
+    bins = planted_mixture._binned(made.natural, made.planted, np.ones(2400))
+    rates, weights, _ = planted_mixture._weighed(bins)
+    low, high = planted_mixture._band(bins, np.random.default_rng(0))
+    order = np.argsort(rates, axis=None)
+    passed = np.cumsum(weights.ravel()[order])
+    middle = rates.ravel()[order][np.searchsorted(passed, [0.1, 0.9])]
+    # Chance comes on top of what the weights of one sample leave open.
+    assert low < middle[0]
+    assert high > middle[1]
+
+
+def test_a_misfit_flattens_the_weights():
+    plain = planted_mixture._weights(np.array([0.0, 4.0]))
+    assert_allclose(plain[1] / plain[0], np.exp(-2))
+    # Eleven degrees of freedom: 44 is four times too much, so 4 more count as one.
+    poor = planted_mixture._weights(np.array([44.0, 48.0]))
+    assert_allclose(poor[1] / poor[0], np.exp(-0.5))
 
 
 def test_where_all_labels_are_right_hardly_any_is_called_wrong():
@@ -161,7 +207,7 @@ def test_the_order_of_labels_does_not_matter():
         planted=PlantedLabels(
             **{
                 name: getattr(made.planted, name)[planted]
-                for name in ("values", "kinship", "is_confused", "restores", "depth")
+                for name in ("values", "kinship", "is_confused", "restores", "depth", "doubt")
             }
         ),
         is_wrong=made.is_wrong[natural],
