@@ -1,11 +1,11 @@
-"""The LSTM noise detector off the shelf, fine-tuned and fitted to a dataset's own dynamics, beside the margin.
+"""The LSTM noise detector off the shelf, fine-tuned and fitted on the spot, beside the margin.
 
     python benchmarks/lstm_transfer.py c10.npz --preset features --weights W.npz --from lstm-features
     python benchmarks/lstm_transfer.py f.npz --plant symmetric:0.2 --preset quick --from lstm-quick
 
 SOURCE is anything that ``labeltrace import`` takes, with true labels, which nothing but the figures sees;
-``--plant KIND:RATE`` corrupts its labels first. ``labeltrace fit-lstm`` plants noise of its own into the given
-labels, wrong ones included, and trains once for both kinds of fitting. Workspace and files lie in the folder
+``--plant KIND:RATE`` corrupts its labels first. ``labeltrace fit-lstm`` plants noise of its own into the
+given labels, wrong ones included, and trains once for both kinds of fitting. Workspace and files lie in the folder
 that ``--folder`` names, where an interrupted benchmark goes on; a temporary one otherwise.
 """
 
@@ -77,7 +77,7 @@ def measured(args: argparse.Namespace, source: Path, folder: Path, seed: int) ->
             "--json",
             "--force",
             *setting,
-        )  # fmt: skip
+        )
     )
     (run,) = (one["id"] for one in said["runs"])
     found = {"margin": figures(out, "margin", folder, said["dataset"]["id"])}
