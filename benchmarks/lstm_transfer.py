@@ -5,8 +5,8 @@
 
 SOURCE is anything that ``labeltrace import`` takes, with true labels, which nothing but the figures sees;
 ``--plant KIND:RATE`` corrupts its labels first. ``labeltrace fit-lstm`` plants noise of its own into the
-given labels, wrong ones included, and trains once for both kinds of fitting. Workspace and files lie in the folder
-that ``--folder`` names, where an interrupted benchmark goes on; a temporary one otherwise.
+given labels, wrong ones included, and trains once for both kinds of fitting. Workspace and files lie in
+the folder that ``--folder`` names, where an interrupted benchmark goes on; a temporary one otherwise.
 """
 
 import argparse
