@@ -75,6 +75,14 @@ def fit_lstm(
             help="q: the given label's probability, as in the paper. q,margin: the margin as well.",
         ),
     ] = Channels.Q,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            help="Of each training, rounded up to whole passes; by default thousands, and ten passes.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing weights.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,6 +115,7 @@ def fit_lstm(
             "--noise-rate": noise_rate if noise_rate != fitting.NOISE_RATE else None,
             "--from": start_from,
             "--channels": channels,
+            "--steps": steps,
             "--seed": seed,
         }
         plan = Plan(
@@ -114,6 +123,7 @@ def fit_lstm(
             name=name or fitting.free_name(named[0]),
             channels=tuple(channels.split(",")),
             seed=seed,
+            steps=steps,
             start=fitting.start_from(start_from),
             force=force,
             command=command_line([dataset.name for dataset in named], words),

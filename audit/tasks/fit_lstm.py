@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from audit.compute import shipped
 from audit.detectors.lstm import card as cards
 from audit.detectors.lstm import fitting, profile, sequences, weights
 from audit.detectors.lstm.card import Card
-from audit.detectors.lstm.fitting import Fitted, Material
+from audit.detectors.lstm.fitting import Fitted, Material, Recipe
 from audit.errors import InputError, RefusedError
 from audit.records.dynamics import Role, TrainingDynamics
 from audit.records.job import Job
@@ -35,7 +36,8 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
         Where the runs lie.
     job
         Its arguments: ``runs`` (with the probe ``contaminated``), ``out`` and ``name`` of the weights,
-        ``channels``, ``seed``, ``start`` (weights to go on from, or ``None``), ``force``, ``command``.
+        ``channels``, ``seed``, ``steps`` (of each training, or ``None``), ``start`` (weights to go on
+        from, or ``None``), ``force``, ``command``.
     report
         Told after every few steps.
 
@@ -68,7 +70,7 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
     start = _start(arguments["start"], channels)
     fitted = fitting.fit(
         material,
-        recipe=fitting.STABLE if start is None else fitting.TUNING,
+        recipe=_recipe(arguments.get("steps"), is_tuning=start is not None),
         seed=int(arguments["seed"]),
         report=report,
         start=start,
@@ -97,6 +99,11 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
         "f1": card.f1,
         "threshold": card.threshold,
     }
+
+
+def _recipe(steps: int | None, *, is_tuning: bool) -> Recipe:
+    recipe = fitting.TUNING if is_tuning else fitting.STABLE
+    return recipe if steps is None else replace(recipe, least_steps=steps, least_passes=1)
 
 
 def _material(recorded: TrainingDynamics, channels: tuple[str, ...]) -> Material:

@@ -36,6 +36,8 @@ class Plan:
         Inputs per epoch.
     seed
         Of the split and the trainings.
+    steps
+        Of each training, or ``None`` for as many as usual.
     start
         Weights to go on from: a path, or ``None``.
     force
@@ -48,6 +50,7 @@ class Plan:
     name: str
     channels: tuple[str, ...]
     seed: int
+    steps: int | None
     start: Path | None
     force: bool
     command: str
@@ -134,6 +137,7 @@ def start(workspace: Workspace, runs: Sequence[Run], plan: Plan) -> Job:
         "name": plan.name,
         "channels": list(plan.channels),
         "seed": plan.seed,
+        "steps": plan.steps,
         "start": None if plan.start is None else str(plan.start),
         "force": plan.force,
         "command": plan.command,

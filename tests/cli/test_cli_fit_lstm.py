@@ -62,13 +62,13 @@ def test_drops_of_the_rate_keep_their_share_of_a_shorter_training(labeltrace, co
 @pytest.mark.slow
 def test_from_images_to_weights_to_scores(labeltrace, colours):
     out = colours / "weights"
-    fast = ("--epochs", 6, "--device", "cpu", "--channels", "q,margin")
+    fast = ("--epochs", 6, "--device", "cpu", "--channels", "q,margin", "--steps", 300)
     made = labeltrace("fit-lstm", "colours", "--out", out, "--name", "own", *fast, "--json").json
     assert made["roc_auc"] > 0.8
     card = cards.read(out / "own.safetensors")
     assert card.command == (
         "labeltrace fit-lstm colours --out weights --name own --preset quick --epochs 6 "
-        "--channels q,margin --seed 0"
+        "--channels q,margin --steps 300 --seed 0"
     )
     assert json.loads((out / "own.json").read_text())["method"] == "lstm"
     (recorded,) = labeltrace("list", "runs", "--json").json
