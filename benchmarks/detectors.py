@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--budget", default="full")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--plant", help="KIND:RATE as `labeltrace corrupt` knows them")
+    parser.add_argument("--map", help="classes for asymmetric noise, as `labeltrace corrupt` takes them")
     parser.add_argument("--plant-seed", type=int, default=0)
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--json", type=Path)
@@ -69,6 +70,7 @@ def main() -> None:
         "what": "detectors beside trivial references, on labels with known truth",
         "source": args.source[0].name,
         "planted": args.plant,
+        "map": args.map,
         "preset": args.preset,
         "budget": args.budget,
         "machine": f"{os.cpu_count()} CPU cores, no GPU",
@@ -88,9 +90,10 @@ def planted(source: Path, args: argparse.Namespace, folder: Path) -> Path:
     name = f"{source.stem}-{kind}-{rate}-{args.plant_seed}"
     out = folder / f"{name}{'.npz' if source.suffix == '.npz' else '.csv'}"
     if not out.exists():
+        pairs = ["--map", args.map] if args.map else []
         labeltrace(
             "corrupt", str(source), "--kind", kind, "--rate", rate, "--seed", str(args.plant_seed),
-            "--out", str(out),
+            "--out", str(out), *pairs,
         )  # fmt: skip
     return out
 
