@@ -428,6 +428,10 @@ CATALOG: tuple[Entry, ...] = (
 """Every detector; the order is the order of offer."""
 
 
+DEFAULT_RANKING = "tanh_epoch"
+"""Of the ways to rank the samples of one ordinary training, the one that is never bad: docs/methods.md."""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all detectors, the main ones first."""
     return tuple(entry.name for entry in CATALOG)

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from audit.detectors import catalog
 from audit.errors import AuditError
 from audit.records import preset as presets
 from audit.records.dataset import SPLITS, Dataset, Split
@@ -58,15 +59,15 @@ _LOOKS: Mapping[str, _Look] = {
         caption="DynaCor compares with copies that it labels wrongly. It trains once.",
         methods=("dynacor",),
     ),
-    "margin": _Look(
+    "ranking": _Look(
         title="A ranking",
-        caption="Margin orders all samples, most suspicious first. It trains once.",
-        methods=("margin",),
+        caption="The margin, late epochs counting more, orders all samples. It trains once.",
+        methods=(catalog.DEFAULT_RANKING,),
     ),
     "both": _Look(
         title="Both",
         caption="Two opinions on every sample. It trains three times.",
-        methods=("aum", "margin"),
+        methods=("aum", catalog.DEFAULT_RANKING),
     ),
     "all": _Look(
         title="All opinions",

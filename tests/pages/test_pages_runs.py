@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.jobs import queue
@@ -156,7 +157,7 @@ def test_every_opinion_takes_five_trainings_and_one_serves_them_all_on_wish(page
     said = _html(app)
     assert "7 epochs with corrupted copies" in said
     assert "threshold rows" not in said
-    app.radio(key="run_look").set_value("margin").run()
+    app.radio(key="run_look").set_value("ranking").run()
     assert not [toggle for toggle in app.toggle if toggle.key == "run_budget"]
 
 
@@ -164,7 +165,7 @@ def test_a_started_run_waits_for_its_device_and_can_be_cancelled_and_resumed(pag
     with Workspace.open(staged_copy) as workspace:
         held = hold(workspace)
     app = page(staged_copy, dataset="staged")
-    app.radio(key="run_look").set_value("margin").run()
+    app.radio(key="run_look").set_value("ranking").run()
     button(app, "Start run").click().run()
     assert states(app)[0] == "queued"
     assert "waits for a train job on cpu" in texts(app)
@@ -264,13 +265,13 @@ def test_a_run_outlives_reload_and_server_and_ends_sealed_and_scored(
         assert state_of(tab) in ("running", "sealed")
         tab.get_by_role("button", name="Open ranking").wait_for(timeout=60_000)
         assert state_of(tab) == "sealed"
-        assert tab.get_by_text("scored with margin").is_visible()
+        expect(tab.get_by_text("scored with tanh_epoch")).to_be_visible()
         assert len(runs.all(workspace)) == 1, "a double click starts once"
         assert runs.find(workspace, run.id).state is runs.RunState.SEALED
         until(lambda: not jobs.under_way(workspace))
         assert [job.kind for job in jobs.every(workspace)] == ["train", "score"]
     tab.get_by_text("Log", exact=True).click()
-    assert "sealed after 12 epochs" in tab.get_by_test_id("stCode").inner_text()
+    expect(tab.get_by_test_id("stCode")).to_contain_text("sealed after 12 epochs")
     with tab.expect_download() as download:
         tab.get_by_role("link", name="Whole log").click()
     assert "sealed after 12 epochs" in download.value.path().read_text()
@@ -290,13 +291,14 @@ def test_a_running_run_is_cancelled_resumed_lost_and_deleted(serve, colours, tab
         tab.get_by_text(re.compile(r"^cpu · 1 thread · .* of memory$")).wait_for()
         tab.get_by_role("button", name="Cancel").click()
         tab.get_by_test_id("run-state").get_by_text("cancelled").wait_for(timeout=30_000)
-        assert tab.get_by_text(re.compile(r"^stopped in epoch \d+ of 3000; \d+ whole")).is_visible()
+        whole = re.compile(r"^stopped in epoch \d+ of 3000; \d+ whole")
+        expect(tab.get_by_text(whole)).to_be_visible()
         tab.get_by_role("button", name="Resume").click()
         tab.get_by_test_id("run-state").get_by_text("running").wait_for(timeout=60_000)
         # Nobody presses anything: the page notices the worker's death by itself.
         os.killpg(run_verbs.find_job(workspace, run.id).pid, signal.SIGKILL)
         tab.get_by_test_id("run-state").get_by_text("lost").wait_for(timeout=30_000)
-        assert tab.get_by_text("resume it.").is_visible()
+        expect(tab.get_by_text("resume it.")).to_be_visible()
         table = tab.get_by_test_id("stDataFrame")
         table.scroll_into_view_if_needed()
         table.click(position={"x": 16, "y": 52})  # the box before the first row
