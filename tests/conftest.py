@@ -154,6 +154,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder / "workspace", source, scores, answer)
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What ``demo --no-app`` said, and the terminal whose workspace the demo's own lies beside."""
+
+    terminal: Terminal
+    answer: Answer
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Train the demo once; whoever asks for it again finds it sealed."""
+    terminal = Terminal(tmp_path_factory.mktemp("demo") / "workspace")
+    return Demo(terminal, terminal("demo", "--no-app"))
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start commands as processes of their own, each leading a group that can be signalled."""

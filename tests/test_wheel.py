@@ -12,6 +12,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -143,8 +144,20 @@ def test_an_installed_wheel_opens_a_deep_link_first(labeltrace, tab, visit, inst
     assert process.returncode == 0
 
 
-def test_an_installed_wheel_shows_the_demo(labeltrace, tab, visit, tmp_path):
-    process = labeltrace("demo", "--port", "0", "--no-browser")
+def test_an_installed_wheel_trains_and_scores(labeltrace, coloured_images, tmp_path):
+    images, labels = coloured_images(60)
+    np.savez(tmp_path / "colours.npz", images=images, labels=labels)
+    out = tmp_path / "suspects.csv"
+    words = ("--epochs", "2", "--device", "cpu", "--method", "margin")
+    process = labeltrace("audit", str(tmp_path / "colours.npz"), "--out", str(out), *words)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert len(out.read_text().splitlines()) == 61
+
+
+def test_an_installed_wheel_shows_the_demo(labeltrace, demo, tab, visit):
+    workspace = demo.terminal.workspace
+    process = labeltrace("--workspace", str(workspace), "demo", "--port", "0", "--no-browser")
     url = ready(process)
     visit(tab, f"{url}/ranking?dataset=digits")
     tab.get_by_test_id("gallery-tile").first.wait_for()
@@ -154,5 +167,6 @@ def test_an_installed_wheel_shows_the_demo(labeltrace, tab, visit, tmp_path):
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
-    assert not (tmp_path / "work").exists()
-    assert (tmp_path / "work-demo").is_dir()
+    assert "Using what an earlier demo has trained." in err
+    assert not workspace.exists()
+    assert workspace.with_name("workspace-demo").is_dir()

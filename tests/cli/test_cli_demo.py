@@ -6,9 +6,8 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_demo_finds_most_planted_labels_and_reuses_what_is_sealed(labeltrace):
-    first = labeltrace("demo", "--no-app")
-    told = json.loads(first.lines[-1])
+def test_the_demo_finds_most_planted_labels_and_reuses_what_is_sealed(demo):
+    labeltrace, told = demo.terminal, json.loads(demo.answer.lines[-1])
     assert list(told) == ["samples", "planted", "found_in_top", "average_precision", "seconds"]
     assert (told["samples"], told["planted"]) == (1797, 144)
     assert told["found_in_top"] >= 135
