@@ -13,6 +13,9 @@ from audit.workbench.comparing import ClassRates
 MOST = 40
 """Classes in the table; those with the highest rate by the first method."""
 
+_SIDE_BY_SIDE = 3
+"""Methods whose figures have room beside their bars; of more they stand below."""
+
 _SHEET = """<style>
 .lr-scroll { overflow-x: auto; }
 table.lr { border-collapse: collapse; width: 100%; margin: 0; color: var(--lf-ink); font-size: .9rem;
@@ -22,7 +25,8 @@ table.lr th, table.lr td { border: 0; border-bottom: 1px solid var(--lf-line); p
   text-align: left; vertical-align: middle; }
 table.lr thead th { color: var(--lf-faint); font-weight: 400; white-space: nowrap; }
 table.lr th[scope=row] { font-weight: 600; max-width: 16rem; overflow-wrap: anywhere; }
-table.lr td { min-width: 18rem; }
+table.lr td { min-width: 15.5rem; }
+table.lr-many td { min-width: 9.6rem; }
 .lr-line { display: flex; align-items: center; gap: .8rem; }
 .lr-track { position: relative; flex: 1 1 6rem; min-width: 6rem; height: .95rem; border-radius: 3px;
   background: var(--lf-soft); }
@@ -30,9 +34,11 @@ table.lr td { min-width: 18rem; }
   opacity: .45; }
 .lr-track b { position: absolute; top: 0; width: 3px; height: 100%; margin-left: -1.5px; border-radius: 2px; }
 .lr-track u { position: absolute; top: 0; width: 0; height: 100%; border-left: 1px dashed var(--lf-faint); }
-.lr-words { flex: 0 0 11.5rem; line-height: 1.25; }
+.lr-words { flex: 0 0 9.6rem; line-height: 1.25; }
 .lr-words small { display: block; color: var(--lf-faint); font-size: .8rem; }
 .lr-out { font-weight: 600; }
+.lr-many .lr-line { flex-direction: column; align-items: stretch; gap: .3rem; }
+.lr-many .lr-track, .lr-many .lr-words { flex: none; }
 </style>"""
 
 
@@ -67,8 +73,9 @@ def draw(
         + "</tr>"
         for at in shown
     )
+    name = "lr" if len(methods) <= _SIDE_BY_SIDE else "lr lr-many"
     table = (
-        '<table class="lr"><caption>Flagged part of every given class, with its 95 % interval</caption>'
+        f'<table class="{name}"><caption>Flagged part of every given class, with its 95 % interval</caption>'
         f'<thead><tr><th scope="col">Given class</th>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
     st.html(_SHEET + figures.block(f'<div class="lr-scroll">{table}</div>', colours))

@@ -46,20 +46,20 @@ def agreement(shelf: Shelf, comparison: Comparison) -> None:
     colours, methods = palette.current(), comparison.methods
     judged = comparing.judge(shelf, comparison)
     with st.container(horizontal=True, gap="medium"):
-        with st.container(width="content"):
+        with st.container(width="content", gap="xsmall"):
             st.header("Common flags")
             st.caption("Jaccard: flagged by both ÷ flagged by either.")
             table = comparing.overlaps(comparison)
             rows = [(name, _overlap_cells(table[row], row)) for row, name in enumerate(methods)]
             matrix.draw("Overlap of the flags of every two methods", methods, rows, colours)
-        with st.container(width="content"):
+        with st.container(width="content", gap="xsmall"):
             st.header("Same order")
             st.caption("Spearman's ρ over all samples that both scored.")
             ranks = comparing.rank_correlations(shelf, comparison)
             rows = [(name, _rank_cells(ranks[row], row)) for row, name in enumerate(methods)]
             matrix.draw("Rank correlation of every two methods", methods, rows, colours)
         if judged:
-            with st.container(width="content"):
+            with st.container(width="content", gap="xsmall"):
                 st.header("Against the truth")
                 st.caption("True labels, which no method has seen.")
                 rows = [(name, [_truth_cell(one, key) for one in judged]) for name, key in _TRUTH]
@@ -261,17 +261,18 @@ def _regions(made: Mapped, flagged: np.ndarray, choice: Choice, *, is_chosen: bo
     for row in data_map.region_rows(made, flagged):
         title, meaning = REGIONS[row.region]
         with st.container(border=True, gap="xsmall"):
-            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-                st.markdown(f"**{title}**", width="stretch")
-                st.button(
-                    f"Show {title.lower()}",
-                    key=f"region-{row.region.name}",
-                    on_click=_show_region,
-                    args=(row.region,),
-                    disabled=not row.n_samples or (row.region is choice.region and not is_chosen),
-                )
-            st.markdown(f"{row.n_samples:,} samples, {row.n_flagged:,} flagged")
+            # The button has a line of its own: beside it the name would break on narrow screens.
+            st.markdown(f"**{title}**  \n{row.n_samples:,} samples, {row.n_flagged:,} flagged")
             st.caption(meaning)
+            st.button(
+                f"Show {title.lower()}",
+                key=f"region-{row.region.name}",
+                on_click=_show_region,
+                args=(row.region,),
+                disabled=not row.n_samples or (row.region is choice.region and not is_chosen),
+                type="tertiary",
+                icon=":material/arrow_downward:",
+            )
     if is_chosen:
         st.button("Forget the choice", on_click=_clear, icon=":material/close:")
 

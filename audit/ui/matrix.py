@@ -17,13 +17,13 @@ _SHEET = """<style>
 table.lm { border-collapse: separate; border-spacing: 3px; font-variant-numeric: tabular-nums;
   width: auto; margin: 0; color: var(--lf-ink); }
 table.lm caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-table.lm th, table.lm td { border: 0; padding: .35rem .55rem; text-align: center; font-size: .9rem; }
+table.lm th, table.lm td { border: 0; padding: .35rem .3rem; text-align: center; font-size: .9rem; }
 table.lm th { font-weight: 400; color: var(--lf-faint); white-space: nowrap; }
-table.lm th[scope=row] { text-align: right; padding-left: 0; }
-table.lm td { border-radius: 5px; min-width: 4.9rem; line-height: 1.25; }
+table.lm th[scope=row] { text-align: right; padding: 0 .5rem 0 0; }
+table.lm td { border-radius: 5px; min-width: 3.9rem; line-height: 1.25; }
 table.lm td b { display: block; font-weight: 600; font-size: 1rem; }
 table.lm td.lm-own { background: none; border: 1px solid var(--lf-line); }
-table.lm td small { color: inherit; font-size: .8rem; }
+table.lm td small { color: inherit; font-size: .76rem; white-space: nowrap; }
 </style>"""
 
 

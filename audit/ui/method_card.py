@@ -22,6 +22,7 @@ table.lc th, table.lc td { border: 0; border-bottom: 1px solid var(--lf-line); p
 table.lc thead th { color: var(--lf-faint); font-weight: 400; white-space: nowrap; }
 table.lc tbody th { font-weight: 600; }
 table.lc tr:last-child > * { border-bottom: 0; }
+@media (min-width: 1500px) { .lc-all td:nth-of-type(2), .lc-all td:nth-of-type(4) { white-space: nowrap; } }
 .lc-name { font-family: "Source Code Pro", monospace; font-size: .86rem; white-space: nowrap; }
 table.lc a { color: var(--lf-good); text-decoration: underline; text-underline-offset: 2px; }
 table.lc a:focus-visible { outline: 2px solid var(--lf-good); outline-offset: 2px; border-radius: 2px; }
@@ -43,9 +44,8 @@ def overview(cards: Sequence[Card], colours: Palette) -> None:
         f"<td>{escape(card.needs)}</td><td>{escape(card.cost)}</td></tr>"
         for card in cards
     )
-    st.html(
-        _table("All methods", ("Method", "What it does", "Flags", "Needs", "Cost"), body, colours)
-    )
+    heads = ("Method", "What it does", "Flags", "Needs", "Cost")
+    st.html(f'<div class="lc-all">{_table("All methods", heads, body, colours)}</div>')
 
 
 def draw(card: Card, colours: Palette) -> None:

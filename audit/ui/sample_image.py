@@ -15,10 +15,11 @@ _HTML = """
 """
 
 _CSS = """
-figure { margin: 0; height: var(--height); display: grid; place-items: center; overflow: hidden;
-  background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color);
-  border-radius: var(--st-base-radius); }
-a { display: grid; place-items: center; width: 100%; height: 100%; }
+figure { margin: 0; box-sizing: border-box; width: 100%; aspect-ratio: 1; max-height: var(--height);
+  display: grid; place-items: center; overflow: hidden; background: var(--st-secondary-background-color);
+  grid-template: minmax(0, 1fr) / minmax(0, 1fr);
+  border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius); }
+a { display: grid; place-items: center; width: 100%; height: 100%; overflow: hidden; }
 a:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: -3px; }
 img { display: block; }
 img.is-enlarged { image-rendering: pixelated; }
@@ -92,10 +93,10 @@ def draw(dataset_id: str, position: int, *, alt: str, height: int = 340) -> None
     alt
         What somebody hears who does not see it.
     height
-        Of its place, in pixels.
+        Of its place at most, in pixels; where that is narrower, it is a square.
     """
     data: dict[str, Any] = {"source": address(dataset_id, position), "alt": alt, "height": height}
-    _component(key="sample-image", data=data, height=height + 2)
+    _component(key="sample-image", data=data)
 
 
 def address(dataset_id: str, position: int) -> str:

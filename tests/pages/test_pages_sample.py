@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.datasets import sources
@@ -302,9 +303,19 @@ def test_the_page_shows_image_and_plot_and_decides_by_key(serve, staged_copy, ta
     # Twelve pixels are enlarged by a whole number, without smoothing.
     assert image.evaluate("i => [i.naturalWidth, i.clientWidth % 12]") == [12, 0]
     assert image.evaluate("i => getComputedStyle(i).imageRendering") == "pixelated"
+    place = image.locator("xpath=ancestor::figure")
+    for width in (1920, 1280):
+        # As wide as its column, and no higher than wide: no empty ground on narrow screens.
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.wait_for_function(
+            "place => Math.abs(place.offsetHeight - Math.min(place.offsetWidth, 340)) <= 1 && "
+            "Math.abs(place.offsetWidth - place.getRootNode().host.closest('.stColumn').clientWidth) <= 1 && "
+            "place.querySelector('img').offsetWidth <= place.clientWidth",
+            arg=place.element_handle(),
+        )
     plot = tab.get_by_test_id("stPlotlyChart")
     plot.locator(".main-svg").first.wait_for()
-    assert tab.locator("[aria-label^='Margin of ‘']").count() == 1
+    expect(tab.locator("[aria-label^='Margin of ‘']")).to_have_count(1)
     tab.get_by_label("Note").fill("kx")
     tab.locator("h1").first.click()
     tab.keyboard.press("k")
