@@ -353,8 +353,9 @@ def node() -> Callable[[Path], None]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Give the real browser; its absence is a failure, because pages are what users meet."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # as everything else that waits for a page
     path = os.environ.get("LABELTRACE_TEST_CHROMIUM") or shutil.which("chromium")
     assert path, "Chromium is missing: install it (Debian: apt-get install chromium)."
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")

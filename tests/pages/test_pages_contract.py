@@ -1,9 +1,11 @@
 """What scripts and people from outside rely on: labels, test ids and addresses, found as a stranger would."""
 
+import re
 import shutil
 from datetime import UTC, datetime
 
 import pytest
+from playwright.sync_api import expect
 
 from audit.records.decision import Decision, Verdict
 from audit.store import datasets, decisions
@@ -107,8 +109,8 @@ def test_parts_of_the_station_are_there_once_and_only_the_right_ones_are_seen(ho
     visit(tab, f"{house.url}/review?dataset=staged&method=margin")
     painted(tab)
     assert {part: tab.get_by_test_id(part).count() for part in STATION} == dict.fromkeys(STATION, 1)
-    assert tab.get_by_test_id("review-unsent").inner_text() == "0"
-    assert tab.get_by_test_id("review-progress").inner_text().startswith("1 of 120 decided")
+    expect(tab.get_by_test_id("review-unsent")).to_have_text("0")
+    expect(tab.get_by_test_id("review-progress")).to_have_text(re.compile("^1 of 120 decided"))
     assert not tab.get_by_test_id("review-empty").is_visible()
     visit(tab, f"{house.url}/review?dataset=staged&method=margin&state=flagged")
     tab.get_by_test_id("review-empty").wait_for()  # margin has no cut of its own
@@ -155,7 +157,8 @@ def test_hostile_names_are_text_where_suspects_are_looked_at(house, tab, visit):
     for page, part in waits.items():
         visit(tab, f"{house.url}/{page}?dataset={HOSTILE[0]}&method=margin&cls={HOSTILE[0]}")
         tab.get_by_test_id(part).first.wait_for()
-        assert tab.get_by_text(HOSTILE[0]).count() > 0, f"{page} shows the name as it is"
+        # The page shows the name as it is.
+        expect(tab.get_by_text(HOSTILE[0]).first).to_be_attached()
         assert tab.locator("img[src='x'], a[href*='evil'], .katex").count() == 0
         assert tab.get_by_text("🚀").count() == 0
         assert tab.get_by_text("bold", exact=True).count() == 0
@@ -171,7 +174,8 @@ def test_a_dataset_that_goes_while_its_review_is_open_is_told_in_a_sentence(hous
     tab.keyboard.press("k")
     tab.get_by_text("There is no dataset 'going'").wait_for()
     assert tab.get_by_test_id("stException").count() == 0
-    assert tab.get_by_label("Dataset").is_visible(), "another one can be chosen"
+    # Another one can be chosen.
+    expect(tab.get_by_label("Dataset")).to_be_visible()
     # What was decided about it can be forgotten, it would wait for ever.
     visit(tab, f"{house.url}/review?dataset={HOSTILE[0]}&method=margin")
     unsent = tab.get_by_test_id("review-unsent")

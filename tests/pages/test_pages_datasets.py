@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.records.decision import Verdict
@@ -206,8 +207,7 @@ def test_a_folder_is_imported_in_the_browser_seen_and_deleted_by_its_name(
         tab.reload()
     assert answer.value.status == 200
     assert answer.value.headers["content-type"] == "image/png"
-    tab.get_by_label("Samples of cats").locator(".lf-tile").nth(2).wait_for()
-    assert tab.get_by_label("Samples of cats").locator(".lf-tile").count() == 3
+    expect(tab.get_by_label("Samples of cats").locator(".lf-tile")).to_have_count(3)
     assert stored(tmp_path / "workspace") == ["animals"]
 
     tab.get_by_role("button", name="Delete dataset…").click()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.jobs import lock
@@ -226,6 +227,6 @@ def test_the_page_explains_at_a_press_and_is_reached_from_the_sample(
     plot.locator(".main-svg").first.wait_for(timeout=300_000)
     # Twelve epochs under each of two methods.
     tab.wait_for_function("() => document.querySelectorAll('.bars .point').length === 24")
-    assert tab.locator("[aria-label*='aum: A sum over epochs explains 100%']").count() == 1
+    expect(tab.locator("[aria-label*='aum: A sum over epochs explains 100%']")).to_have_count(1)
     tab.get_by_role("link", name="Back to the sample").click()
     tab.locator("h1", has_text="Sample").wait_for()

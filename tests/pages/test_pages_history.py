@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.records.decision import Decision, Verdict
@@ -124,7 +125,7 @@ def test_undo_and_decide_again_by_pressing_and_all_texts_stay_text(serve, staged
     visit(tab, f"{server.url}/history?dataset=staged")
     key = dataset.sample_keys[2]
     tab.get_by_text(HOSTILE).first.wait_for()
-    assert tab.get_by_text(HOSTILE).count() == 3
+    expect(tab.get_by_text(HOSTILE)).to_have_count(3)
     assert tab.get_by_role("row").nth(1).locator("time").get_attribute("title") == (
         "2026-03-01 12:00:02 UTC"
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.datasets import sources
@@ -191,7 +192,7 @@ def test_selected_tiles_are_decided_in_one_go_once_and_undone(server, tab, visit
     shown = keys(tab)
     tiles(tab).nth(0).click()
     tiles(tab).nth(3).click(modifiers=["Shift"])
-    assert tab.get_by_text("4 selected").first.is_visible()
+    expect(tab.get_by_text("4 selected").first).to_be_visible()
     tab.get_by_role("button", name="Exclude").click()
     until(lambda: set(standing()) >= set(shown[:4]))
     assert {standing()[key].verdict for key in shown[:4]} == {"exclude"}
@@ -237,14 +238,14 @@ def test_filters_survive_quick_hands_a_reload_and_the_way_back(server, tab, visi
     before = tab.url
     tab.reload()
     tiles(tab).first.wait_for()
-    assert tab.get_by_role("combobox", name="Given class").input_value() == "class c"
+    expect(tab.get_by_role("combobox", name="Given class")).to_have_value("class c")
     tiles(tab).first.dblclick()
     tab.wait_for_url("**/sample?*")
     tab.go_back()
     tiles(tab).first.wait_for()
-    assert tab.get_by_role("combobox", name="Given class").input_value() == "class c"
+    expect(tab.get_by_role("combobox", name="Given class")).to_have_value("class c")
     assert "state=flagged" in before
-    assert tab.get_by_role("combobox", name="State").input_value() == "flagged"
+    expect(tab.get_by_role("combobox", name="State")).to_have_value("flagged")
 
 
 @pytest.mark.browser

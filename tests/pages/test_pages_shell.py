@@ -1,6 +1,7 @@
 """The shell stands around every page, also when a deep link is a fresh server's first request."""
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -17,8 +18,8 @@ def test_a_deep_link_on_a_fresh_server_shows_the_page_in_its_shell(
 ):
     server = serve(staged_workspace)
     visit(tab, f"{server.url}/history?dataset=staged")
-    assert tab.locator("h1").first.inner_text() == "History"
-    assert tab.get_by_test_id("stSidebarNav").is_visible()
+    expect(tab.locator("h1").first).to_have_text("History")
+    expect(tab.get_by_test_id("stSidebarNav")).to_be_visible()
     assert tab.get_by_role("dialog").count() == 0
 
 
@@ -32,7 +33,7 @@ def test_every_page_draws_and_loads_all_it_wants_at_both_widths(staged_server, t
     visit(tab, f"{staged_server.url}/{address}?dataset=staged")
     tab.wait_for_load_state("networkidle")
     assert tab.get_by_test_id("stException").count() == 0
-    assert tab.get_by_test_id("stSidebarNav").is_visible()
+    expect(tab.get_by_test_id("stSidebarNav")).to_be_visible()
     for width in (1280, 1920):
         tab.set_viewport_size({"width": width, "height": 900})
         hidden = tab.get_by_test_id("stMain").evaluate("m => m.scrollWidth - m.clientWidth")
@@ -66,4 +67,4 @@ def test_a_dataset_that_is_not_there_is_a_sentence_that_shows_its_name_as_text(
     assert tab.get_by_test_id("stException").count() == 0
     assert tab.locator("img[src='y']").count() == 0
     assert tab.locator("strong", has_text="x").count() == 0
-    assert tab.get_by_test_id("stSidebarNav").is_visible()
+    expect(tab.get_by_test_id("stSidebarNav")).to_be_visible()

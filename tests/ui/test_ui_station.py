@@ -5,6 +5,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from playwright.sync_api import expect
 
 from audit.records.decision import Decision, Undo
 from audit.store import decisions
@@ -315,7 +316,7 @@ def test_what_could_not_be_taken_back_stands_again_and_can_be_tried_again(desk):
     here.says("Already excluded by you.")
     assert here.key == key
     assert here.part("review-undo").is_enabled()
-    assert here.tab.get_by_role("button", name=f"Undo: {key}").count() == 1
+    expect(here.tab.get_by_role("button", name=f"Undo: {key}")).to_have_count(1)
     assert here.log() == before
 
 
