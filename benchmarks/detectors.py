@@ -9,7 +9,8 @@ workspace that ``--workspace`` names (a new one otherwise): what lies sealed the
 interrupted benchmark goes on where it was. Seconds are those of the jobs that trained a method's runs, and
 of its scoring; a run that serves several methods counts for each. Settings are the presets', fixed before.
 
-``--table FILE…`` prints the results of earlier calls as a Markdown table instead.
+``--table FILE…`` prints the results of earlier calls as Markdown tables instead, ``--overview FIGURE
+FILE…`` one figure of all of them side by side.
 """
 
 import argparse
@@ -50,12 +51,19 @@ def main() -> None:
     parser.add_argument("--budget", default="full")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--plant", help="KIND:RATE as `labeltrace corrupt` knows them")
-    parser.add_argument("--map", help="classes for asymmetric noise, as `labeltrace corrupt` takes them")
+    parser.add_argument(
+        "--map", help="classes for asymmetric noise, as `labeltrace corrupt` takes them"
+    )
     parser.add_argument("--plant-seed", type=int, default=0)
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", action="store_true", help="SOURCE are results; print them")
+    parser.add_argument("--overview", metavar="FIGURE", help="SOURCE are results; print one figure")
     args = parser.parse_args()
+    if args.overview:
+        reports = [json.loads(file.read_text(encoding="utf-8")) for file in args.source]
+        print(overview(reports, args.overview))
+        return
     if args.table:
         for file in args.source:
             print(table(json.loads(file.read_text(encoding="utf-8"))))
@@ -244,6 +252,21 @@ def table(report: dict[str, Any]) -> str:
     for method, figures in report["summary"].items():
         cells = [cell(figures.get(name), whole=name == "seconds") for name in FIGURES]
         lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def overview(reports: list[dict[str, Any]], figure: str) -> str:
+    """Return one figure of every method in every report, medians, as a Markdown table."""
+    heads = [
+        f"{Path(one['source']).stem}{' ' + one['planted'] if one['planted'] else ''} (n = {one['n']})"
+        for one in reports
+    ]
+    lines = [f"| {figure} | {' | '.join(heads)} |", f"| --- {'| --- ' * len(heads)}|"]
+    for method in reports[0]["summary"]:
+        known = [one["summary"].get(method, {}).get(figure) for one in reports]
+        if any(known):
+            cells = ["–" if values is None else f"{values[1]:.3f}" for values in known]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("--from", dest="start", default="lstm-quick", help="weights to go on from")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--plant", help="KIND:RATE as `labeltrace corrupt` knows them")
-    parser.add_argument("--map", help="classes for asymmetric noise, as `labeltrace corrupt` takes them")
+    parser.add_argument(
+        "--map", help="classes for asymmetric noise, as `labeltrace corrupt` takes them"
+    )
     parser.add_argument("--plant-seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
