@@ -1,18 +1,16 @@
-"""Devices: which one a name means, how many threads there are, and what pays on which."""
+"""Devices: which one a name means, and what pays on which."""
 
 import json
-import os
 import platform
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from audit.compute import vision
+from audit.compute import lanes, vision
 from audit.errors import InputError
-
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 def resolve(name: str) -> str:
@@ -55,18 +53,6 @@ def resolve(name: str) -> str:
     raise InputError(f"Device {name!r} is not known; use auto, cpu, cuda, cuda:N or mps.")
 
 
-def cpu_threads() -> int:
-    """Return how many CPUs this process may use, at least 1; affinity and quota are respected."""
-    if sys.platform == "linux":
-        allowed = len(os.sched_getaffinity(0))
-        try:
-            quota, period = _CGROUP_LIMIT.read_text().split()
-        except (OSError, ValueError):
-            return max(1, allowed)
-        return max(1, allowed if quota == "max" else min(allowed, int(quota) // int(period)))
-    return os.cpu_count() or 1
-
-
 def bfloat16_pays(device: str) -> bool:
     """Tell whether the device multiplies bfloat16 in hardware, so that it is faster than float32.
 
@@ -83,6 +69,20 @@ def bfloat16_pays(device: str) -> bool:
     )
     has_instructions = any(probe is not None and probe() for probe in probes)
     return has_instructions and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside: sums are then added in one order on every machine.
+
+    Threads of Python that begin to compute inside keep to that too.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe() -> dict[str, Any]:
@@ -102,7 +102,7 @@ def describe() -> dict[str, Any]:
         {
             "name": "cpu",
             "title": platform.processor() or platform.machine(),
-            "threads": cpu_threads(),
+            "threads": lanes.cores(),
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "bfloat16": bfloat16_pays("cpu"),
         }

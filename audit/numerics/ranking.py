@@ -14,6 +14,9 @@ PROBABILITY_FLOOR = 1e-30
 """Smallest probability that `log_ratio` distinguishes from zero; far below any float32 average that
 training produces, so that it only keeps the logarithm finite."""
 
+_CELLS_AT_ONCE = 1 << 20
+"""Of a table of classes; a million rows of a hundred classes would take gigabytes of intermediate values."""
+
 
 def mean_over_epochs(
     values: Floats, *, skip_first: int = 0, end: int | None = None
@@ -200,9 +203,10 @@ def given_and_best_other(
     Parameters
     ----------
     classes
-        (R, M) integer, distinct within a row; negative = an unused place.
+        (R, M) integer, distinct within a row; negative = an unused place. May be memory-mapped, some rows
+        are read at a time.
     values
-        (R, M) floating in [0, 1], for example mean probabilities. NaN counts as unused.
+        (R, M) floating in [0, 1], for example mean probabilities; likewise. NaN counts as unused.
     given
         (R,) integer class index.
 
@@ -220,6 +224,19 @@ def given_and_best_other(
     >>> given_and_best_other(np.array([[0, 1, 2]]), np.array([[0.2, 0.7, 0.1]]), np.array([1]))
     (array([0.7]), array([0.2]), array([0], dtype=int32))
     """
+    found = (np.empty(len(given)), np.empty(len(given)), np.empty(len(given), dtype=np.int32))
+    step = max(1, _CELLS_AT_ONCE // max(1, classes.shape[1]))
+    for begin in range(0, len(given), step):
+        rows = slice(begin, begin + step)
+        parts = _given_and_best_other(classes[rows], values[rows], given[rows])
+        for whole, part in zip(found, parts, strict=True):
+            whole[rows] = part
+    return found
+
+
+def _given_and_best_other(
+    classes: Integers, values: Floats, given: Integers
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
     is_listed = (classes >= 0) & ~np.isnan(values)
     is_given = is_listed & (classes == given[:, None])
     is_other = is_listed & ~is_given

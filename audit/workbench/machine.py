@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -11,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import audit
+from audit.compute import lanes
 from audit.errors import InputError
-
-THREADS = "LABELTRACE_THREADS"
 
 _PATIENCE_SECONDS = 120
 """How long torch may take to import and look around; a cold disk needs half a minute."""
@@ -39,13 +37,10 @@ def threads(most: int | None = None) -> int:
     InputError
         If ``LABELTRACE_THREADS`` is not a positive whole number.
     """
-    named = os.environ.get(THREADS, "").strip()
-    if named:
-        if not named.isdecimal() or int(named) < 1:
-            raise InputError(f"{THREADS} must be a positive whole number, got {named!r}.")
-        return int(named)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    free = max(1, (cores or 1) - 1)
+    named = lanes.named()
+    if named is not None:
+        return named
+    free = max(1, lanes.cores() - 1)
     return free if most is None else max(1, min(free, most))
 
 

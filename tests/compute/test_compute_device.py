@@ -27,10 +27,6 @@ def test_other_words_are_refused_with_what_exists(name):
         device.resolve(name)
 
 
-def test_there_is_at_least_one_thread():
-    assert device.cpu_threads() >= 1
-
-
 def test_the_description_is_plain_json():
     described = json.loads(json.dumps(device.describe()))
     assert described["devices"][-1]["name"] == "cpu"

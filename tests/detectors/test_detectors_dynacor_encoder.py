@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.nn import functional
 
+from audit.compute import lanes
 from audit.detectors.dynacor import fitting, losses, signs
 from audit.detectors.dynacor.encoder import Encoder
 from audit.errors import StoppedError
@@ -351,6 +352,18 @@ def test_training_raises_the_metric_and_changes_with_the_seed():
     )
     assert first.curve[first.epoch] > first.curve[0]
     assert first.curve != second.curve
+
+
+def test_a_fit_is_the_same_to_the_last_bit_on_one_core_and_on_two(monkeypatch):
+    population, _ = small_population(31)
+    found = []
+    for number in ("1", "2"):
+        monkeypatch.setenv(lanes.THREADS, number)
+        found.append(fitting.fit(population, fitting.Settings(epochs=3), silent))
+    for one, other in zip(*found, strict=True):
+        assert (one.alpha, one.epoch, one.curve) == (other.alpha, other.epoch, other.curve)
+        assert_array_equal(one.q_noisy, other.q_noisy)
+        assert torch.equal(one.encoder.readout, other.encoder.readout)
 
 
 def test_the_number_of_threads_is_put_back():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from audit.compute import lanes
 from audit.detectors import pretrained, registry
 from audit.detectors.lstm import card as cards
 from audit.detectors.lstm import detector, network, sequences, weights
@@ -60,6 +61,16 @@ def test_what_a_block_holds_does_not_change_a_score_to_the_bit(planted, own):
     )
     whole, part = score(big, weights=str(own)), score(small, weights=str(own))
     assert_array_equal(part.quantity[some], whole.quantity[some])
+
+
+def test_scores_are_the_same_to_the_bit_on_one_core_and_on_two(planted, own, monkeypatch):
+    run = planted.make(n_samples=3 * network.ROWS_PER_PASS - 70, n_epochs=6).runs[0]
+    found = []
+    for number in ("1", "2"):
+        monkeypatch.setenv(lanes.THREADS, number)
+        found.append(score(run, weights=str(own)))
+    assert_array_equal(found[0].quantity, found[1].quantity)
+    assert found[0].messages == found[1].messages
 
 
 def test_as_many_are_flagged_as_the_network_would_have_labelled_otherwise(made):

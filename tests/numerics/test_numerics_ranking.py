@@ -109,6 +109,19 @@ def test_there_is_no_suggestion_without_another_class_with_some_probability():
     assert_array_equal(ranking.suggested_labels(classes, values, np.array([1, 0, 0, 1])), [-1] * 4)
 
 
+def test_rows_read_in_blocks_are_as_rows_read_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    classes = np.array([rng.permutation(6)[:4] for _ in range(101)])
+    values, given = rng.random((101, 4)).astype(np.float32), rng.integers(0, 6, 101)
+    at_once = ranking.given_and_best_other(classes, values, given)
+    monkeypatch.setattr(ranking, "_CELLS_AT_ONCE", 40)
+    for one, other in zip(
+        at_once, ranking.given_and_best_other(classes, values, given), strict=True
+    ):
+        assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
 def test_given_and_best_other_are_nan_where_they_are_not_listed():
     own, other, best = ranking.given_and_best_other(
         np.array([[3, 4], [3, -1], [-1, -1]]),

@@ -78,7 +78,7 @@ class DynaCor:
             One run with corrupted copies. Several, for example with different seeds, get an encoder
             each and are averaged.
         report
-            Told in every epoch of the encoder.
+            Told a few times a second.
 
         Returns
         -------

@@ -9,6 +9,7 @@ the plain network in another order of additions.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,22 +121,21 @@ class Encoder:
         """Return sequences, given by the codes of their sections, (u, S), ready to be encoded."""
         n_sections = self._n_sections
         keys = codes + N_CODES * np.arange(n_sections)
-        distinct, place = np.unique(keys, return_inverse=True)
-        section, code = np.divmod(distinct, N_CODES)
+        is_there = np.zeros(N_CODES * n_sections, dtype=np.bool_)
+        is_there[keys] = True
+        place = np.cumsum(is_there) - 1
+        section, code = np.divmod(np.flatnonzero(is_there), N_CODES)
         return Batch(
             windows=torch.from_numpy(self._windows(section, code)),
             counts=np.bincount(section, minlength=n_sections).tolist(),
-            place=torch.from_numpy(place.reshape(codes.shape)),
+            place=torch.from_numpy(place[keys]),
         )
 
     def encode(self, batch: Batch) -> Tensor:
         """Return the representation of every sequence of a batch, (u, D)."""
         features = functional.embedding(batch.windows, self._convolved()).flatten(1)
-        parts = torch.split(features, batch.counts)
-        answers = torch.cat(
-            [part @ weight for part, weight in zip(parts, self._by_section(), strict=True)]
-        )
-        return self.offset + functional.embedding_bag(batch.place, answers, mode="sum")
+        answers = _BySection.apply(features, self.readout, batch.counts)
+        return self.offset + _SumOfParts.apply(answers, batch.place)
 
     @torch.no_grad()
     def representations(self, codes: NDArray[np.int64]) -> Iterator[Tensor]:
@@ -183,6 +183,74 @@ class Encoder:
         size = SECTION * CHANNELS[-1]
         missing = self._n_sections * size - len(self.readout)
         return functional.pad(self.readout, (0, 0, 0, missing)).view(-1, size, N_FEATURES)
+
+
+class _BySection(torch.autograd.Function):
+    """The linear layer on sections, each with the weights of its own epochs.
+
+    What autograd does of itself, without copies of the weights and of their gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, readout: Tensor, counts: list[int]) -> Tensor:  # noqa: ANN401
+        """Return (n, D) answers of (n, 3 · 32) features, sorted by section, of which `counts` each has."""
+        ctx.save_for_backward(features, readout)
+        ctx.counts = counts
+        answers = features.new_empty(len(features), readout.shape[1])
+        for part, answer, weight in zip(
+            features.split(counts), answers.split(counts), _sections(readout), strict=True
+        ):
+            torch.mm(part[:, : len(weight)], weight, out=answer)
+        return answers
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        """Return the gradients of features and weights, given that of the answers."""
+        features, readout = ctx.saved_tensors
+        of_features, of_readout = torch.zeros_like(features), torch.empty_like(readout)
+        for part, gradient, weight, of_part, of_weight in zip(
+            features.split(ctx.counts),
+            gradients[0].split(ctx.counts),
+            _sections(readout),
+            of_features.split(ctx.counts),
+            _sections(of_readout),
+            strict=True,
+        ):
+            torch.mm(part[:, : len(weight)].T, gradient, out=of_weight)
+            # Epochs that only fill the last section have no weights.
+            torch.mm(gradient, weight.T, out=of_part[:, : len(weight)])
+        return of_features, of_readout, None
+
+
+class _SumOfParts(torch.autograd.Function):
+    """Sums of rows of a table; the gradient is a sum of rows too, where autograd scatters them."""
+
+    @staticmethod
+    def forward(ctx: Any, answers: Tensor, place: Tensor) -> Tensor:  # noqa: ANN401
+        """Return (u, D) sums of the rows that (u, S) places name."""
+        ctx.place, ctx.n_rows = place, len(answers)
+        return functional.embedding_bag(place, answers, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """Return the gradient of the table, given that of the sums."""
+        place = ctx.place.numpy().reshape(-1)
+        order = np.argsort(place, kind="stable")
+        counts = np.bincount(place, minlength=ctx.n_rows)
+        return (
+            functional.embedding_bag(
+                torch.from_numpy(order // ctx.place.shape[1]),
+                gradients[0],
+                torch.from_numpy(np.cumsum(counts) - counts),
+                mode="sum",
+            ),
+            None,
+        )
+
+
+def _sections(readout: Tensor) -> tuple[Tensor, ...]:
+    """Return the rows of each section; the last one may have fewer."""
+    return readout.split(SECTION * CHANNELS[-1])
 
 
 def _uniform(

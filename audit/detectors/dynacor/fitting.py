@@ -4,8 +4,8 @@ Which epoch and which alpha are good is decided by the copies alone (Kim et al. 
 never by true labels.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audit.compute import seeding
+from audit.compute import device, lanes, seeding
 from audit.detectors.dynacor import losses
 from audit.detectors.dynacor.encoder import Encoder
 from audit.detectors.dynacor.signs import Population, sections
+from audit.errors import StoppedError
 from audit.records.progress import Report, silent
 
-_STEPS_BETWEEN_REPORTS = 5
+_VALUES_AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Fit:
 
     def answer(self, packed: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return the probability of the noisy cluster of any sequences, (M,) float64."""
-        with one_thread():
+        with device.one_thread():
             return assignment(self.encoder, sections(packed, self.encoder.n_epochs))
 
 
@@ -93,23 +94,37 @@ def fit(population: Population, settings: Settings, report: Report) -> tuple[Fit
     settings
         How to train.
     report
-        Told in every epoch.
+        Told a few times a second.
 
     Raises
     ------
     StoppedError
         If `report` was told to stop.
     """
-    fits: list[Fit] = []
-    with one_thread():
+    n_passes = settings.epochs * len(settings.alphas)
+    done = [0.0] * len(settings.alphas)
+    is_given_up = threading.Event()
+
+    def one(number: int) -> Fit:
+        def told(fraction: float) -> None:
+            if is_given_up.is_set():
+                raise StoppedError("The fit was given up.")
+            done[number] = fraction
+
+        return _fit(population, codes, settings.alphas[number], settings, told)
+
+    def look() -> None:
+        fraction = sum(done) / len(done)
+        number = min(int(fraction * n_passes) + 1, n_passes)
+        try:
+            report(fraction, f"DynaCor's encoder, epoch {number} of {n_passes}")
+        except BaseException:
+            is_given_up.set()
+            raise
+
+    with device.one_thread():
         codes = sections(population.packed, population.n_epochs)
-        for number, alpha in enumerate(settings.alphas):
-
-            def within(fraction: float, message: str, number: int = number) -> None:
-                report((number + fraction) / len(settings.alphas), message)
-
-            fits.append(_fit(population, codes, alpha, settings, within))
-    return tuple(fits)
+        return tuple(lanes.each(one, range(len(settings.alphas)), look=look))
 
 
 @lru_cache(maxsize=2)
@@ -180,10 +195,11 @@ def adam(
 
     Kingma and Ba 2015, algorithm 1, with its usual moments .9 and .999 and 1e-8; the decay is added to the
     gradient. What `torch.optim.Adam` does, without the compiler that it imports, which takes longer than
-    the fit of a small run.
+    the fit of a small run. Every value is moved by itself, in pieces that stay close to the processor.
     """
-    first = [torch.zeros_like(parameter) for parameter in parameters]
-    second = [torch.zeros_like(parameter) for parameter in parameters]
+    values = [piece for parameter in parameters for piece in _pieces(parameter)]
+    first = [torch.zeros_like(value) for value in values]
+    second = [torch.zeros_like(value) for value in values]
     n_steps = 0
 
     @torch.no_grad()
@@ -192,7 +208,8 @@ def adam(
         n_steps += 1
         rate = learning_rate / (1 - 0.9**n_steps)
         scale = (1 - 0.999**n_steps) ** -0.5
-        for value, gradient, m, v in zip(parameters, gradients, first, second, strict=True):
+        pieces = (piece for gradient in gradients for piece in _pieces(gradient))
+        for value, gradient, m, v in zip(values, pieces, first, second, strict=True):
             gradient.add_(value, alpha=weight_decay)
             m.lerp_(gradient, 0.1)
             v.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
@@ -201,15 +218,8 @@ def adam(
     return step
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread inside: sums are then added in one order on every machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _pieces(tensor: Tensor) -> tuple[Tensor, ...]:
+    return tensor.detach().view(-1).split(_VALUES_AT_ONCE)
 
 
 def _fit(
@@ -217,7 +227,7 @@ def _fit(
     codes: NDArray[np.int64],
     alpha: float,
     settings: Settings,
-    report: Report,
+    told: Callable[[float], None],
 ) -> Fit:
     encoder = Encoder.draw(population.n_epochs, settings.seed)
     centre(encoder, population, codes)
@@ -229,11 +239,9 @@ def _fit(
     curve = [validation(q_noisy, population.n_originals, population.n_copies)]
     kept, kept_epoch, kept_q = encoder.copy(), 0, q_noisy
     for epoch in range(1, settings.epochs + 1):
-        message = f"DynaCor's encoder, alpha {alpha:g}, epoch {epoch} of {settings.epochs}"
         steps = list(batches(population, epoch, settings))
         for number, (chosen, n_originals, n_copies) in enumerate(steps):
-            if number % _STEPS_BETWEEN_REPORTS == 0:
-                report((epoch - 1 + number / len(steps)) / settings.epochs, message)
+            told((epoch - 1 + number / len(steps)) / settings.epochs)
             z = encoder.encode(encoder.batch(codes[chosen]))
             q = losses.noisy_assignment(z, encoder.noisy, encoder.clean)
             loss = losses.cluster_loss(q, n_originals + n_copies)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.compute import device, lanes
 from audit.detectors import catalog, evidence, pretrained
 from audit.detectors.lstm import card as cards
 from audit.detectors.lstm import domain, network, profile, sequences, weights
@@ -75,7 +76,7 @@ class Lstm:
             One run, or several of one dataset, whose log odds are averaged. Rows that a probe planted
             are left out.
         report
-            Told after each block of rows.
+            Told a few times a second.
 
         Returns
         -------
@@ -215,8 +216,8 @@ def log_odds(
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float32]], int]:
     """Return calibrated log odds of some rows, what is to know of their sequences, and gaps filled.
 
-    Rows go through in blocks of `network.ROWS_PER_PASS`: a million rows of a hundred epochs take what
-    one block takes, and five numbers per row.
+    Rows go through in blocks of `network.ROWS_PER_PASS`, as many at a time as there are cores: a million
+    rows of a hundred epochs take what these blocks take, and five numbers per row.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ def log_odds(
     resample
         Whether to bring sequences to the weights' length.
     report
-        Told after every block.
+        Told a few times a second.
 
     Returns
     -------
@@ -241,20 +242,26 @@ def log_odds(
     card = loaded.card
     logits = np.empty(len(rows), dtype=np.float64)
     found = {name: np.empty(len(rows), dtype=np.float32) for name in profile.STATISTICS}
-    n_missing = 0
-    step = network.ROWS_PER_PASS
-    for begin in range(0, len(rows), step):
-        report(begin / len(rows), f"{begin} of {len(rows)} rows")
-        block = rows[begin : begin + step]
-        made, missing = sequences.of_rows(run, block, card.channels)
-        n_missing += missing
+    n_missing: list[int] = []
+
+    def of_block(begin: int) -> None:
+        place = slice(begin, begin + network.ROWS_PER_PASS)
+        made, missing = sequences.of_rows(run, rows[place], card.channels)
         compared = domain.at_other_classes(made[:, :, 0], run.n_classes, card.n_classes)
         for name, values in profile.statistics(compared).items():
-            found[name][begin : begin + step] = values
+            found[name][place] = values
         if resample:
             made = sequences.resampled(made, card.train_length)
-        logits[begin : begin + step] = network.logits(loaded.network, made)
-    return card.calibration.log_odds(logits), found, n_missing
+        logits[place] = network.logits(loaded.network, made)
+        n_missing.append(missing)
+
+    def look() -> None:
+        done = min(len(n_missing) * network.ROWS_PER_PASS, len(rows))
+        report(done / max(len(rows), 1), f"{done} of {len(rows)} rows")
+
+    with device.one_thread():
+        lanes.each(of_block, range(0, len(rows), network.ROWS_PER_PASS), look=look)
+    return card.calibration.log_odds(logits), found, sum(n_missing)
 
 
 def n_disagreements(runs: Sequence[TrainingDynamics], n_samples: int) -> int | None:
@@ -274,10 +281,11 @@ def n_disagreements(runs: Sequence[TrainingDynamics], n_samples: int) -> int | N
         if table is None:
             return None
         own, other, _ = ranking.given_and_best_other(
-            table.classes[rows], table.values[rows], run.assigned_label[rows]
+            table.classes, table.values, run.assigned_label
         )
         # A given class that is missing from a shortened table is less probable than those it lists.
-        parts.append((run.sample[rows], (np.nan_to_num(own, nan=-1.0) < other).astype(np.float64)))
+        disagrees = np.nan_to_num(own, nan=-1.0) < other
+        parts.append((run.sample[rows], disagrees[rows].astype(np.float64)))
     return int((evidence.mean_over_runs(n_samples, parts) > 0.5).sum())
 
 
