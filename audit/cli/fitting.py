@@ -163,7 +163,8 @@ def command_line(datasets: list[str], options: dict[str, Any]) -> str:
     words = ["labeltrace", "fit-lstm", *datasets]
     for option, value in options.items():
         if value is not None:
-            text = Path(value).name if isinstance(value, Path) or "/" in str(value) else str(value)
+            is_path = isinstance(value, Path) or "/" in str(value)
+            text = Path(value).name or "." if is_path else str(value)
             words += [option, text]
     return shlex.join(words)
 
