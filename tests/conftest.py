@@ -25,6 +25,8 @@ from hypothesis import settings
 # Before anything imports torch: one thread here, and in every process that a test starts.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["LABELTRACE_THREADS"] = "1"
+# And those processes compile our modules once, not each for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 for _name in [name for name in os.environ if name.startswith(("LABELTRACE_", "STREAMLIT_"))]:
     if _name != "LABELTRACE_THREADS" and not _name.startswith("LABELTRACE_TEST_"):
         os.environ.pop(_name)
@@ -206,7 +208,7 @@ def until() -> Callable[..., Any]:
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.02)
+            time.sleep(0.05)  # what is looked at needs the processor, too
         return value
 
     return wait

@@ -22,7 +22,7 @@ from audit.detectors.dynacor.signs import Population, sections
 from audit.errors import StoppedError
 from audit.records.progress import Report, silent
 
-_VALUES_AT_ONCE = 1 << 15
+_VALUES_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
