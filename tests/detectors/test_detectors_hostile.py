@@ -114,7 +114,7 @@ def only(run, keep):
         pytest.param({"noise_rate": 0.0}, id="all labels right"),
         pytest.param({"noise_rate": 1.0}, id="all labels wrong"),
         pytest.param({"n_epochs": 5}, id="five epochs"),
-        pytest.param({"n_epochs": 400, "n_samples": 107}, id="four hundred epochs"),
+        pytest.param({"n_epochs": 1000, "n_samples": 107}, id="a thousand epochs"),
         pytest.param({"n_samples": 27}, id="twenty samples"),
     ],
 )
