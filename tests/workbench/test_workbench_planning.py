@@ -1,5 +1,6 @@
 """Which trainings methods need, which runs they are scored on, and settings of methods as text."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -7,14 +8,15 @@ import numpy as np
 import pytest
 
 from audit.errors import InputError, NotFoundError, RefusedError
-from audit.jobs import queue
+from audit.jobs import lock, queue
 from audit.records.job import JobState
 from audit.records.progress import silent
 from audit.records.run import Probe, Run, RunState
 from audit.store import dynamics as dynamics_files
-from audit.store import ids
+from audit.store import ids, jobs
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
+from audit.tasks import train as training
 from audit.workbench import datasets, runs, scoring, settling
 from audit.workbench.datasets import SourceOptions
 from audit.workbench.scoring import Budget
@@ -38,12 +40,22 @@ def settled(dataset, probe):
     return settling.settle(dataset, Wishes(device="cpu", epochs=2, image_size=8, probe=probe))
 
 
-def train(workspace, dataset, *probes):
-    configs = [config for probe in probes for config in settled(dataset, probe)]
-    started = runs.start(workspace, dataset, configs)
-    for _, job in started:
-        queue.follow(workspace, job.id, silent)
-    return [run_rows.find(workspace, run.id) for run, _ in started]
+@pytest.fixture
+def train(workspace, dataset):
+    """Start runs and do the workers' part in this process, while another job has the CPU."""
+    other = queue.enqueue(workspace, "train", {}, device="cpu")
+    held = lock.try_take(workspace, other.id)
+    jobs.claim(workspace, other.id, pid=os.getpid(), now=datetime.now(UTC))
+
+    def carry_out(*probes):
+        configs = [config for probe in probes for config in settled(dataset, probe)]
+        started = runs.start(workspace, dataset, configs)
+        for _, job in started:
+            training.run(workspace, job, silent)
+        return [run_rows.find(workspace, run.id) for run, _ in started]
+
+    yield carry_out
+    held.release()
 
 
 def test_methods_share_trainings_and_a_quick_budget_takes_one():
@@ -52,8 +64,8 @@ def test_methods_share_trainings_and_a_quick_budget_takes_one():
     assert scoring.needed_probes(["aum", "margin"], Budget.QUICK) == (Probe.CORRUPTED,)
 
 
-def test_a_run_with_planted_labels_builds_on_the_ordinary_one_beside_it(workspace, dataset):
-    base, planted = train(workspace, dataset, Probe.NONE, Probe.PLANTED)
+def test_a_run_with_planted_labels_builds_on_the_ordinary_one_beside_it(workspace, train):
+    base, planted = train(Probe.NONE, Probe.PLANTED)
     assert planted.state is RunState.SEALED
     assert planted.config.base_run == base.id
     assert planted.name.endswith("-planted-1")
@@ -61,9 +73,9 @@ def test_a_run_with_planted_labels_builds_on_the_ordinary_one_beside_it(workspac
     assert int((recorded.role >= 3).sum()) == 12  # a tenth of so few, for each of two kinds
 
 
-def test_a_run_with_planted_labels_finds_an_ordinary_one_from_before(workspace, dataset):
-    (base,) = train(workspace, dataset, Probe.NONE)
-    (planted,) = train(workspace, dataset, Probe.PLANTED)
+def test_a_run_with_planted_labels_finds_an_ordinary_one_from_before(workspace, dataset, train):
+    (base,) = train(Probe.NONE)
+    (planted,) = train(Probe.PLANTED)
     assert planted.config.base_run == base.id
     found = runs.find_sealed(workspace, dataset, settled(dataset, Probe.PLANTED))
     assert found is not None
@@ -101,8 +113,8 @@ def test_a_planted_run_whose_ordinary_run_is_not_sealed_says_to_resume_that_one(
     assert run_rows.find(workspace, run.id).state is RunState.FAILED
 
 
-def test_an_ordinary_statistic_takes_a_run_with_copies_where_there_is_no_other(workspace, dataset):
-    copies, plain = train(workspace, dataset, Probe.CORRUPTED, Probe.NONE)
+def test_an_ordinary_statistic_takes_a_run_with_copies_where_there_is_no_other(workspace, train):
+    copies, plain = train(Probe.CORRUPTED, Probe.NONE)
     (alone,) = scoring.requests(workspace, [copies.id], ["margin"])
     assert [run.id for run in alone.runs] == [copies.id]
     (both,) = scoring.requests(workspace, [copies.id, plain.id], ["margin"])
