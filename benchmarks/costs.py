@@ -34,14 +34,12 @@ from numpy.typing import NDArray
 from audit.compute import lanes
 from audit.detectors import catalog, registry
 from audit.numerics import noise, signals
-from audit.records.dynamics import MeanProbabilities, Role, TrainingDynamics
+from audit.records.dynamics import MeanProbabilities, TrainingDynamics
 from audit.records.progress import silent
 from audit.records.run import Probe, RunConfig, Schedule
+from audit.training import rows as training_rows
 
 N_CLASSES, NOISE_RATE = 10, 0.1
-COPIED, PLANTED = 0.1, 0.06
-"""Parts of the samples, as trainings take them by default."""
-
 LOOKS, EVERY_EPOCH, LEARNT, MEMORISED = 0.9, 0.7, 4.0, 2.5
 """Logits: of a look that stays, of the noise of an epoch, gained by the true class, by the assigned one.
 With these, sequences of signs repeat about as often as in recordings of photographs."""
@@ -209,13 +207,18 @@ def record(folder: Path, size: Size, probe: Probe) -> None:
     """Write made-up runs of a probe: a folder each, an array a file, as runs are stored."""
     rng = np.random.default_rng(size.epochs)
     true_labels = rng.integers(0, N_CLASSES, size.samples).astype(np.int32)
-    given = noise.sym_exclude(true_labels, NOISE_RATE, N_CLASSES, rng).labels
+    given = noise.sym_exclude(true_labels, NOISE_RATE, N_CLASSES, rng).labels.astype(np.int32)
     easiness = rng.gamma(4.0, 0.25, size.samples).astype(np.float32)
-    order = rng.permutation(size.samples)
     base: TrainingDynamics | None = None
     for number in range(2 if probe in (Probe.THRESHOLD, Probe.PLANTED) else 1):
-        sample, assigned, role = rows(given, order, probe, number, base, rng)
-        n_outputs = N_CLASSES + (probe is Probe.THRESHOLD)
+        table = training_rows.build(
+            np.arange(size.samples),
+            given,
+            n_classes=N_CLASSES,
+            config=settings(size.epochs, probe, number),
+            base=base,
+        )
+        sample, assigned, role = table.sample, table.assigned_label, table.role
         target = folder / str(number)
         target.mkdir(parents=True)
         np.save(target / "sample.npy", sample)
@@ -231,7 +234,7 @@ def record(folder: Path, size: Size, probe: Probe) -> None:
         for begin in range(0, len(sample), _ROWS_AT_ONCE):
             block = slice(begin, begin + _ROWS_AT_ONCE)
             labels = (true_labels[sample[block]], assigned[block])
-            course = imagine(*labels, easiness[sample[block]], size.epochs, n_outputs, rng)
+            course = imagine(*labels, easiness[sample[block]], size.epochs, table.n_outputs, rng)
             for epoch, logits in enumerate(course):
                 for name, values in signals.of_epoch(logits, assigned[block]).items():
                     if name in KEPT:
@@ -246,41 +249,6 @@ def record(folder: Path, size: Size, probe: Probe) -> None:
             json.dumps({"probe": probe, "epochs": size.epochs, "part": number})
         )
         base = read(folder)[0]
-
-
-def rows(
-    given: NDArray[np.int32],
-    order: NDArray[np.int64],
-    probe: Probe,
-    part: int,
-    base: TrainingDynamics | None,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int8]]:
-    """Return samples, assigned labels and roles of a run, with what its probe plants."""
-    n = len(given)
-    sample, assigned = np.arange(n, dtype=np.int64), given.astype(np.int32)
-    role = np.full(n, Role.GIVEN, np.int8)
-    if probe is Probe.THRESHOLD:
-        n_planted = n // (N_CLASSES + 1)
-        chosen = order[part * n_planted : (part + 1) * n_planted]
-        assigned[chosen], role[chosen] = N_CLASSES, Role.THRESHOLD
-    elif probe is Probe.CORRUPTED:
-        copied = order[: int(COPIED * n)]
-        wrong = (given[copied] + rng.integers(1, N_CLASSES, len(copied))) % N_CLASSES
-        sample, assigned = np.append(sample, copied), np.append(assigned, wrong).astype(np.int32)
-        role = np.append(role, np.full(len(copied), Role.CORRUPTED, np.int8))
-    elif probe is Probe.PLANTED and base is not None:
-        table = base.mean_probabilities
-        assert table is not None
-        n_kind = int(PLANTED * n)
-        uniform, confused = order[:n_kind], order[n_kind : 2 * n_kind]
-        assigned[uniform] = (given[uniform] + rng.integers(1, N_CLASSES, n_kind)) % N_CLASSES
-        likely = np.array(table.values[confused], dtype=np.float64)
-        likely[np.arange(n_kind), given[confused]] = 0
-        edges = np.cumsum(likely, axis=1) / likely.sum(axis=1, keepdims=True)
-        assigned[confused] = (edges < rng.random((n_kind, 1))).sum(axis=1)
-        role[uniform], role[confused] = Role.PLANTED_UNIFORM, Role.PLANTED_CONFUSED
-    return sample, assigned, role
 
 
 def imagine(
@@ -302,27 +270,33 @@ def imagine(
         yield logits
 
 
+def settings(n_epochs: int, probe: Probe, part: int) -> RunConfig:
+    """Return the settings of a run of a probe."""
+    config = RunConfig(
+        preset="quick",
+        architecture="small",
+        image_size=32,
+        epochs=n_epochs,
+        batch_size=128,
+        learning_rate=0.1,
+        schedule=Schedule.CONSTANT,
+    )
+    if probe is Probe.THRESHOLD:
+        return replace(config, probe=probe, probe_group="g", probe_part=part)
+    if probe is Probe.CORRUPTED:
+        return replace(config, probe=probe)
+    if probe is Probe.PLANTED and part:
+        return replace(config, probe=probe, base_run="run-0")
+    return config
+
+
 def read(folder: Path) -> list[TrainingDynamics]:
     """Return the runs of a probe, their signals and probabilities memory-mapped."""
     found: list[TrainingDynamics] = []
     for target in sorted(folder.iterdir()):
         told = json.loads((target / "run.json").read_text())
         probe = Probe(told["probe"])
-        config = RunConfig(
-            preset="quick",
-            architecture="small",
-            image_size=32,
-            epochs=told["epochs"],
-            batch_size=128,
-            learning_rate=0.1,
-            schedule=Schedule.CONSTANT,
-        )
-        if probe is Probe.THRESHOLD:
-            config = replace(config, probe=probe, probe_group="g", probe_part=told["part"])
-        elif probe is Probe.CORRUPTED:
-            config = replace(config, probe=probe)
-        elif probe is Probe.PLANTED and told["part"]:
-            config = replace(config, probe=probe, base_run=found[0].run_id)
+        config = settings(told["epochs"], probe, told["part"])
         sample = np.load(target / "sample.npy")
         mapped = {
             name: np.load(target / f"{name}.npy", mmap_mode="r")
