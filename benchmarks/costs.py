@@ -37,7 +37,6 @@ from audit.numerics import noise, signals
 from audit.records.dynamics import MeanProbabilities, TrainingDynamics
 from audit.records.progress import silent
 from audit.records.run import Probe, RunConfig, Schedule
-from audit.training import rows as training_rows
 
 N_CLASSES, NOISE_RATE = 10, 0.1
 LOOKS, EVERY_EPOCH, LEARNT, MEMORISED = 0.9, 0.7, 4.0, 2.5
@@ -205,6 +204,9 @@ def cell(row: Mapping[str, Any]) -> str:
 
 def record(folder: Path, size: Size, probe: Probe) -> None:
     """Write made-up runs of a probe: a folder each, an array a file, as runs are stored."""
+    # Only here: it brings torch, whose memory a method that computes without it must not be charged.
+    from audit.training import rows as training_rows  # noqa: PLC0415
+
     rng = np.random.default_rng(size.epochs)
     true_labels = rng.integers(0, N_CLASSES, size.samples).astype(np.int32)
     given = noise.sym_exclude(true_labels, NOISE_RATE, N_CLASSES, rng).labels.astype(np.int32)
