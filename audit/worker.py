@@ -22,7 +22,7 @@ from typing import Any
 
 from audit.errors import AuditError, InputError, StoppedError
 from audit.jobs import endings, lock, queue, supervisor
-from audit.jobs.launchers import Launch, local
+from audit.jobs.launchers import Launch, choosing, local
 from audit.records.job import Job, JobState
 from audit.records.progress import Report
 from audit.store import jobs
@@ -40,6 +40,9 @@ TASKS: Mapping[str, str] = {
 }
 """Kind of job → ``module:function`` of its `Task`, imported when it is called."""
 
+FOLLOWERS: Mapping[str, str] = {"train": "audit.tasks.train:follow"}
+"""Kind of job → what every process of a crew but the first does."""
+
 WRITE_SECONDS = 0.25
 """Progress is written to the row at most this often."""
 
@@ -55,8 +58,8 @@ def work(
     job_id: str,
     *,
     tasks: Mapping[str, str] = TASKS,
-    launch: Launch = local.launch,
-) -> None:
+    launch: Launch = choosing.launch,
+) -> bool:
     """Claim a job, do it, write how it ended, start the next worker.
 
     A job that is already claimed, over, or waiting for its device is left alone. Whatever happens
@@ -74,6 +77,11 @@ def work(
     launch
         Starts the next worker.
 
+    Returns
+    -------
+    bool
+        Whether this process did the job.
+
     Raises
     ------
     NotFoundError
@@ -82,6 +90,7 @@ def work(
         If the end of the job cannot be written; whoever looks next finds it ``lost``.
     """
     stop = StopSignal()
+    is_done = False
     held = _take_lock(workspace, job_id)
     if held is not None:
         lock.sign(workspace, job_id)
@@ -91,10 +100,17 @@ def work(
             jobs.withdraw_worker(workspace, job_id)
             held.release()
         else:
-            _carry_out(workspace, job, tasks=tasks, stop=stop)
+            is_done = _carry_out(workspace, job, tasks=tasks, stop=stop)
             lock.forget(workspace, job_id)
     queue.reconcile(workspace, launch=launch)
     supervisor.start_waiting(workspace, launch=launch)
+    return is_done
+
+
+def help_with(workspace: Workspace, job_id: str) -> None:
+    """Do this process's part of a job that the first of a crew has claimed, or will claim."""
+    job = jobs.find(workspace, job_id)
+    _find_task(job.kind, FOLLOWERS)(workspace, job)
 
 
 class StopSignal:
@@ -174,7 +190,7 @@ def _take_lock(workspace: Workspace, job_id: str) -> HeldLock | None:
 
 def _carry_out(
     workspace: Workspace, job: Job, *, tasks: Mapping[str, str], stop: StopSignal
-) -> None:
+) -> bool:
     state, result, error = JobState.DONE, None, None
     try:
         task = _find_task(job.kind, tasks)
@@ -200,6 +216,7 @@ def _carry_out(
         message=message,
     )
     _log(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z {message}\n")
+    return state is JobState.DONE
 
 
 def _ask_for_what_follows(workspace: Workspace, job: Job) -> None:
@@ -210,7 +227,7 @@ def _ask_for_what_follows(workspace: Workspace, job: Job) -> None:
         _log(f"What was to follow job {job.id} was not asked for: {error}\n")
 
 
-def _find_task(kind: str, tasks: Mapping[str, str]) -> Task:
+def _find_task(kind: str, tasks: Mapping[str, str]) -> Callable[..., Any]:
     if kind not in tasks:
         raise InputError(
             f"This version knows no jobs of kind {kind!r}, only {', '.join(sorted(tasks))}."
@@ -248,7 +265,7 @@ def main(
     arguments: Sequence[str] | None = None,
     *,
     tasks: Mapping[str, str] = TASKS,
-    launch: Launch = local.launch,
+    launch: Launch = choosing.launch,
 ) -> int:
     """Run one job as a process.
 
@@ -262,7 +279,8 @@ def main(
     Returns
     -------
     int
-        0, also when the job failed (its row says so); 1 if its end could not be written.
+        0, also when the job failed (its row says so); 1 if its end could not be written. The first
+        process of a crew returns 1 whenever the job was not done, so that torchrun ends the others.
     """
     parser = argparse.ArgumentParser(prog="audit.worker", description="Work on one queued job.")
     parser.add_argument("--workspace", type=Path, required=True)
@@ -271,11 +289,14 @@ def main(
     try:
         url = os.environ.get(local.DATABASE_URL) or None
         with Workspace.open(options.workspace, database_url=url) as workspace:
-            work(workspace, options.job_id, tasks=tasks, launch=launch)
+            if int(os.environ.get("RANK", "0")):
+                help_with(workspace, options.job_id)
+                return 0
+            is_done = work(workspace, options.job_id, tasks=tasks, launch=launch)
     except AuditError as error:
         _log(f"{error}\n")
         return 1
-    return 0
+    return 0 if is_done or "RANK" not in os.environ else 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import typer
 from audit import __version__
 from audit.cli import app as dashboard
 from audit.cli import (
+    benching,
     corrupting,
     datasets,
     decisions,
@@ -92,6 +93,7 @@ COMMANDS = (
     ("The dashboard", "app", dashboard.app),
     ("labeltrace itself", "demo", system.demo),
     ("labeltrace itself", "doctor", system.doctor),
+    ("labeltrace itself", "bench", benching.bench),
 )
 """Panel of ``--help``, word, function."""
 

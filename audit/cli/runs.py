@@ -1,5 +1,6 @@
 """Commands about runs: train, cancel, resume."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,14 @@ from audit.workbench import settling
 from audit.workbench.settling import Wishes
 
 _PRESETS = "; ".join(f"{p.name}: {p.purpose}" for p in presets.PRESETS.values())
+
+
+class Launcher(StrEnum):
+    """How a training comes to life."""
+
+    LOCAL = "local"
+    TORCHRUN = "torchrun"
+
 
 PresetOption = Annotated[
     str, typer.Option("--preset", metavar="P", help=f"One fixed setting for all data. {_PRESETS}")
@@ -71,11 +80,50 @@ PrecisionOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")
 ]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=2, help="Rows per update, instead of the preset's."),
+]
+LearningRateOption = Annotated[
+    float | None, typer.Option("--learning-rate", help="Peak of the rate, instead of the preset's.")
+]
+ShardsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--shards",
+        min=1,
+        help="Parts of a batch that are normalised on their own and computed side by side; by default as "
+        "many as there are cores, if each has 32 rows.",
+    ),
+]
+LauncherOption = Annotated[
+    Launcher,
+    typer.Option("--launcher", help="torchrun: several processes train one run together."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes for --launcher torchrun; one per GPU."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw in the run.")]
 SplitsOption = Annotated[
     str,
     typer.Option("--splits", metavar="S,…", help="Splits to train on and score: train, val, test."),
 ]
+
+
+def parse_workers(launcher: Launcher, workers: int | None) -> int | None:
+    """Return how many processes torchrun starts; ``None`` without it.
+
+    Raises
+    ------
+    typer.BadParameter
+        If workers are named without torchrun.
+    """
+    if launcher is Launcher.TORCHRUN:
+        return workers or 1
+    if workers is not None:
+        raise typer.BadParameter("--workers are started by --launcher torchrun: add that.")
+    return None
 
 
 def parse_splits(text: str) -> tuple[Split, ...]:
@@ -105,6 +153,11 @@ def train(
     augment: AugmentOption = None,
     precision: PrecisionOption = None,
     device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = None,
+    learning_rate: LearningRateOption = None,
+    shards: ShardsOption = None,
+    launcher: LauncherOption = Launcher.LOCAL,
+    workers: WorkersOption = None,
     seed: SeedOption = 0,
     splits: SplitsOption = "train",
     detach: Annotated[
@@ -123,12 +176,18 @@ def train(
         augmentation=augment,
         precision=precision,
         device=device,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        shards=shards,
+        workers=parse_workers(launcher, workers),
         seed=seed,
         splits=parse_splits(splits),
     )
     with session.workspace() as workspace:
         found = dataset_rows.find(workspace, dataset)
-        started = verbs.start(workspace, found, settling.settle(found, wishes))
+        started = verbs.start(
+            workspace, found, settling.settle(found, wishes), workers=wishes.workers
+        )
         for run, _ in started:
             session.say(run_sentence(run))
         if not detach:

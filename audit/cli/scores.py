@@ -22,15 +22,22 @@ from audit.cli.runs import (
     ArchitectureOption,
     AugmentOption,
     BackboneOption,
+    BatchSizeOption,
     DeviceOption,
     EpochsOption,
+    Launcher,
+    LauncherOption,
+    LearningRateOption,
     PrecisionOption,
     PresetOption,
     SeedOption,
+    ShardsOption,
     SizeOption,
     SplitsOption,
     WeightsOption,
+    WorkersOption,
     parse_splits,
+    parse_workers,
     run_sentence,
     titled,
 )
@@ -171,6 +178,11 @@ def audit(
     augment: AugmentOption = None,
     precision: PrecisionOption = None,
     device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = None,
+    learning_rate: LearningRateOption = None,
+    shards: ShardsOption = None,
+    launcher: LauncherOption = Launcher.LOCAL,
+    workers: WorkersOption = None,
     seed: SeedOption = 0,
     splits: SplitsOption = "train",
     budget: BudgetOption = Budget.FULL,
@@ -202,6 +214,10 @@ def audit(
         augmentation=augment,
         precision=precision,
         device=device,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        shards=shards,
+        workers=parse_workers(launcher, workers),
         seed=seed,
         splits=parse_splits(splits),
     )
@@ -297,7 +313,7 @@ def _train_what_is_needed(
             session.say(f"Using {', '.join(printable(run.name) for run in sealed)} again.")
             runs += sealed
             continue
-        started = run_verbs.start(workspace, dataset, configs)
+        started = run_verbs.start(workspace, dataset, configs, workers=wishes.workers)
         for run, _ in started:
             session.say(run_sentence(run))
         follow(session, workspace, titled(started))

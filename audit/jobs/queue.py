@@ -11,7 +11,7 @@ from typing import Any
 
 from audit.errors import WorkspaceError
 from audit.jobs import endings, lock, supervisor
-from audit.jobs.launchers import Launch, local
+from audit.jobs.launchers import Launch, choosing
 from audit.records.job import Job, JobState
 from audit.records.progress import Report
 from audit.store import ids, jobs, run_jobs, runs
@@ -85,7 +85,7 @@ def enqueue(
     return job
 
 
-def request_stop(workspace: Workspace, job: Job, *, launch: Launch = local.launch) -> Job:
+def request_stop(workspace: Workspace, job: Job, *, launch: Launch = choosing.launch) -> Job:
     """Cancel a job: at once while it waits, within two seconds while it runs.
 
     A running worker is asked first (by its row and by SIGTERM) and killed if it does not listen:
@@ -126,7 +126,7 @@ def request_stop(workspace: Workspace, job: Job, *, launch: Launch = local.launc
     return jobs.find(workspace, job.id)
 
 
-def reconcile(workspace: Workspace, *, launch: Launch = local.launch) -> tuple[Job, ...]:
+def reconcile(workspace: Workspace, *, launch: Launch = choosing.launch) -> tuple[Job, ...]:
     """Write down the end of running jobs whose worker is dead, and start what waited for them.
 
     A worker takes its lock before its claim can be seen and holds it until it ends, having written
@@ -165,7 +165,7 @@ def reconcile(workspace: Workspace, *, launch: Launch = local.launch) -> tuple[J
 
 
 def follow(
-    workspace: Workspace, job_id: str, report: Report, *, launch: Launch = local.launch
+    workspace: Workspace, job_id: str, report: Report, *, launch: Launch = choosing.launch
 ) -> Job:
     """Wait until a job is over and pass its progress on.
 

@@ -3,7 +3,7 @@
 import contextlib
 from datetime import UTC, datetime, timedelta
 
-from audit.jobs.launchers import Launch, local
+from audit.jobs.launchers import Launch, choosing
 from audit.store import jobs
 from audit.store.workspace import Workspace
 
@@ -11,7 +11,7 @@ PATIENCE = timedelta(seconds=15)
 """How long a started worker may take until it claims its job, before another one is started."""
 
 
-def start_waiting(workspace: Workspace, *, launch: Launch = local.launch) -> tuple[str, ...]:
+def start_waiting(workspace: Workspace, *, launch: Launch = choosing.launch) -> tuple[str, ...]:
     """Start a worker for the oldest queued job of every device that has no running job.
 
     Any number of processes may call this at once and as often as they like: a mark on the row keeps

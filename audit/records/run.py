@@ -93,6 +93,10 @@ class RunConfig:
         Random views during training.
     label_smoothing, dropout
         In [0, 1); dropout applies to the MLP on features only.
+    shards
+        Parts of a batch that are normalised (batch-norm) on their own, so that threads, processes or
+        devices can compute them side by side; at least 1. Rows, gradient and learning rate are those of
+        the whole batch.
     precision, seed, threads, device
         Frozen when the run is made: arithmetic, seed of every random draw, CPU threads, and ``cpu``,
         ``cuda``, ``cuda:N`` or ``mps``.
@@ -123,6 +127,7 @@ class RunConfig:
     precision: Precision = Precision.FLOAT32
     seed: int = 0
     threads: int = 1
+    shards: int = 1
     device: str = "cpu"
     backbone: str | None = None
     weights: str | None = None
@@ -135,7 +140,7 @@ class RunConfig:
     splits: tuple[Split, ...] = (Split.TRAIN,)
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "epochs", "batch_size", "threads"):
+        for name in ("image_size", "epochs", "batch_size", "threads", "shards"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not 0 < self.learning_rate < 1e3:

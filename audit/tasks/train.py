@@ -7,6 +7,7 @@ at any moment loses at most the epoch it fell into.
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,11 @@ from audit.store.dynamics import DynamicsWriter
 from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
 from audit.training import backbones, features, rows
+from audit.training import crew as crews
+from audit.training.crew import Crew
 from audit.training.loop import Training
-from audit.training.recorder import Recorder
+from audit.training.recorder import Recorder as EpochRecorder
+from audit.training.rows import Rows
 
 _TRAINING_BEGINS, _TRAINING_ON_FEATURES_BEGINS = 0.1, 0.85
 """Part of the progress bar that decoding takes, and decoding and extracting features."""
@@ -107,7 +111,91 @@ def _sentence(error: Exception, job: Job) -> str:
     return f"Unexpected {type(error).__name__}: {text}; the log of job {job.id} says where."
 
 
+def follow(workspace: Workspace, job: Job) -> None:
+    """Train the run that a job names as one of a crew that another process leads; write nothing down.
+
+    Parameters
+    ----------
+    workspace, job
+        As for `run`.
+
+    Raises
+    ------
+    TrainingError, InputError
+        If the run cannot be trained.
+    """
+    crew = crews.named()
+    record = run_rows.find(workspace, str(job.arguments["run"]))
+    # The leader comes when pixels, features and rows are ready.
+    crews.join(crew, record.config.device)
+    ready = _prepare(workspace, record, lambda fraction, message: None)
+    training = _training(ready, record, None, crew)
+    first_epoch = 0
+    if ready.checkpoint.exists():
+        tensors, metadata = weights.read_tensors(ready.checkpoint)
+        training.load_state_tensors(_under("training.", tensors))
+        first_epoch = int(metadata["epochs"])
+    for _ in training.epochs(crews.agreed(crew, first_epoch)):
+        pass
+    crews.leave(crew)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ready:
+    """What a training begins with."""
+
+    inputs: NDArray[np.uint8] | NDArray[np.float32]
+    positions: NDArray[np.int64]
+    table: Rows
+    saved: SavedRows
+    begins: float
+    checkpoint: Path
+
+
 def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, Any]:
+    crew = crews.named()
+    ready = _prepare(workspace, record, report)
+    notes = EpochRecorder(ready.table, device=crew.device(record.config.device))
+    with DynamicsWriter.open(workspace, record, ready.saved) as writer:
+        crews.join(crew, record.config.device)
+        training = _training(ready, record, notes, crew)
+        first_epoch = crews.agreed(crew, _restore(writer, training, notes))
+        told = _record(
+            writer,
+            training,
+            notes,
+            record,
+            _part(report, ready.begins, 1.0),
+            first_epoch=first_epoch,
+        )
+    crews.leave(crew)
+    return told
+
+
+def _training(ready: _Ready, record: Run, notes: EpochRecorder | None, crew: Crew) -> Training:
+    crews.agree(crew, ready.table.assigned_label.tobytes() + ready.table.sample.tobytes())
+    training = Training(
+        record.config,
+        ready.inputs,
+        ready.table,
+        None if notes is None else notes.observe,
+        positions=ready.positions,
+        n_shards=_shards_of(ready.checkpoint),
+        crew=crew,
+    )
+    torch.set_num_threads(training.threads_each)
+    return training
+
+
+def _shards_of(checkpoint: Path) -> int | None:
+    """Return in how many parts an interrupted run had to compute its batches by then."""
+    if not checkpoint.exists():
+        return None
+    _, metadata = weights.read_tensors(checkpoint)
+    return int(metadata["shards"]) if "shards" in metadata else None
+
+
+def _prepare(workspace: Workspace, record: Run, report: Report) -> _Ready:
     config = record.config
     torch.set_num_threads(config.threads)
     dataset = dataset_rows.find(workspace, record.dataset_id)
@@ -140,17 +228,20 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
         config=config,
         base=_base(workspace, record),
     )
-    notes = Recorder(table, device=config.device)
-    training = Training(config, inputs, table, notes.observe, positions=decoded.positions)
-    saved = SavedRows(
-        n_samples=dataset.n_samples,
-        n_classes=dataset.n_classes,
-        sample=table.sample,
-        assigned_label=table.assigned_label,
-        role=table.role,
+    return _Ready(
+        inputs=inputs,
+        positions=decoded.positions,
+        table=table,
+        saved=SavedRows(
+            n_samples=dataset.n_samples,
+            n_classes=dataset.n_classes,
+            sample=table.sample,
+            assigned_label=table.assigned_label,
+            role=table.role,
+        ),
+        begins=begins,
+        checkpoint=dynamics.checkpoint_path(workspace, record),
     )
-    with DynamicsWriter.open(workspace, record, saved) as writer:
-        return _record(writer, training, notes, record, _part(report, begins, 1.0))
 
 
 def _base(workspace: Workspace, record: Run) -> TrainingDynamics | None:
@@ -182,19 +273,28 @@ def _base(workspace: Workspace, record: Run) -> TrainingDynamics | None:
 
 
 def _record(
-    writer: DynamicsWriter, training: Training, notes: Recorder, record: Run, report: Report
+    writer: DynamicsWriter,
+    training: Training,
+    notes: EpochRecorder,
+    record: Run,
+    report: Report,
+    *,
+    first_epoch: int,
 ) -> Mapping[str, Any]:
     """Train the epochs that are missing, write each as it ends, seal."""
     config = record.config
-    first_epoch = _restore(writer, training, notes)
     started = time.monotonic()
     n_seen = 0
     said = ""
+    messages: list[str] = []
     for step in training.epochs(first_epoch):
         report(
             step.fraction,
             f"epoch {step.epoch + 1} of {config.epochs}{said}",
         )
+        if step.message is not None:
+            messages.append(step.message)
+            report(step.fraction, step.message)
         if step.loss is None or step.accuracy is None:
             continue
         said = f" · loss {step.loss:.3f} · accuracy {step.accuracy:.0%}"
@@ -213,20 +313,23 @@ def _record(
         "epochs": config.epochs,
         "seconds": round(seconds, 3),
         "images_per_second": round(n_seen / seconds, 1) if n_seen else None,
+        "messages": messages,
     }
 
 
 def _keep_checkpoint(
-    writer: DynamicsWriter, training: Training, notes: Recorder, record: Run, n_epochs: int
+    writer: DynamicsWriter, training: Training, notes: EpochRecorder, record: Run, n_epochs: int
 ) -> None:
     tensors = {f"training.{name}": t for name, t in training.state_tensors().items()}
     tensors |= {f"recorder.{name}": t for name, t in notes.state_tensors().items()}
     weights.write_tensors(
-        writer.checkpoint_path, tensors, {"epochs": str(n_epochs), "run": record.id}
+        writer.checkpoint_path,
+        tensors,
+        {"epochs": str(n_epochs), "run": record.id, "shards": str(training.n_shards)},
     )
 
 
-def _restore(writer: DynamicsWriter, training: Training, notes: Recorder) -> int:
+def _restore(writer: DynamicsWriter, training: Training, notes: EpochRecorder) -> int:
     """Load the last checkpoint, if there is one; return the first epoch that is still to do."""
     if not writer.checkpoint_path.exists():
         return 0

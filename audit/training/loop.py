@@ -2,11 +2,15 @@
 
 It knows neither signals nor disk. It is a generator: progress is iteration, cancelling is closing
 it. Every random draw is derived from the run's seed and the epoch, so a run resumed at an epoch's
-start computes, on a CPU with the same threads, bit for bit what the uninterrupted one would have.
+start computes, on a CPU, bit for bit what the uninterrupted one would have.
+
+A batch is computed in shards (`shards`): on threads of this process, or by several processes
+(`crew`), each of which takes some of them. Everything else every process does for itself, from the
+same seeds.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,8 +24,10 @@ from audit.compute import device as devices
 from audit.compute import seeding
 from audit.errors import InputError, TrainingError
 from audit.records.run import Precision, RunConfig
-from audit.training import batches, networks, schedules
+from audit.training import batches, networks, schedules, shards
+from audit.training.crew import ALONE, Crew
 from audit.training.rows import Rows
+from audit.training.shards import Shards
 
 Observe = Callable[[Tensor, Tensor], None]
 """Called once per batch with row numbers (B,) int64 and logits (B, n_outputs) on the device."""
@@ -42,6 +48,8 @@ class Step:
     loss, accuracy
         Means over the epoch's rows, at its last batch only: training loss in nats, and the fraction
         of rows, in [0, 1], whose largest logit was the assigned label's.
+    message
+        What happened in this batch that people should know, a whole sentence.
     """
 
     epoch: int
@@ -50,6 +58,7 @@ class Step:
     n_batches: int
     loss: float | None = None
     accuracy: float | None = None
+    message: str | None = None
 
     @property
     def ends_epoch(self) -> bool:
@@ -77,11 +86,17 @@ class Training:
         Called on every training forward, before the update; ``None`` to record nothing.
     positions
         Position in the dataset of each input, ascending, (M,) int64; ``None`` where that is 0..M-1.
+    n_shards
+        Parts that a batch is computed in, instead of ``config.shards``: what `n_shards` of a training
+        that had to split them further said.
+    crew
+        The processes that train together.
 
     Raises
     ------
     InputError
-        If inputs and rows do not fit together, or the device is not there.
+        If inputs and rows do not fit together, the device is not there, or there are more processes
+        than shards.
     TrainingError
         If the device's memory is too small.
     """
@@ -94,13 +109,19 @@ class Training:
         observe: Observe | None,
         *,
         positions: NDArray[np.int64] | None = None,
+        n_shards: int | None = None,
+        crew: Crew = ALONE,
     ) -> None:
         if len(rows) < 2:
             raise InputError(f"Training needs at least two rows, got {len(rows)}.")
+        if (n_shards or config.shards) < len(crew):
+            raise InputError(f"{len(crew)} processes need at least as many shards.")
         self.config = config
-        self.device = torch.device(devices.resolve(config.device))
+        self._crew = crew
+        self.device = torch.device(devices.resolve(crew.device(config.device)))
         self._observe = observe
         self._n_rows = len(rows)
+        self._n_outputs = rows.n_outputs
         entry = _entries(rows.sample, len(inputs), positions)
         with _memory_in_words(config):
             self.network = networks.build(
@@ -110,10 +131,17 @@ class Training:
             ).to(self.device)
             if inputs.ndim == 4:
                 self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.train()
+            self._shards = self._share(n_shards or config.shards)
             self._inputs = batches.prepare(inputs, entry, config=config, device=self.device)
             label = torch.from_numpy(rows.assigned_label.astype(np.int64))
             self._assigned_label = label.to(self.device)
             self._optimizer = self._make_optimizer()
+
+    @property
+    def n_shards(self) -> int:
+        """Parts that a batch is computed in by now; more than were asked for where memory ran out."""
+        return len(self._shards)
 
     def epochs(self, start_epoch: int = 0) -> Iterator[Step]:
         """Train from the start of an epoch to the end of the run.
@@ -131,11 +159,13 @@ class Training:
         Raises
         ------
         TrainingError
-            If the loss is no longer finite, or memory runs out.
+            If the loss is no longer finite, or memory runs out for the smallest shards.
         """
-        self.network.train()
-        for epoch in range(start_epoch, self.config.epochs):
-            yield from self._epoch(epoch)
+        try:
+            for epoch in range(start_epoch, self.config.epochs):
+                yield from self._epoch(epoch)
+        finally:
+            self._shards.close()
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return weights, batch-norm statistics and momentum; valid between two epochs."""
@@ -166,6 +196,7 @@ class Training:
             momentum=self.config.momentum,
             weight_decay=self.config.weight_decay,
             nesterov=self.config.momentum > 0,
+            fused=self.device.type in ("cpu", "cuda"),
         )
         # Zeros from the start compute the same as the optimiser's own late start, and leave one
         # shape of state for every checkpoint.
@@ -183,39 +214,103 @@ class Training:
         self._reseed_dropout(epoch)
         loss_sum = torch.zeros((), device=self.device)
         n_right = torch.zeros((), device=self.device)
+        message: str | None = None
         for batch in range(n_batches):
             self._set_learning_rate(epoch + (batch + 1) / n_batches)
             here = slice(bounds[batch], bounds[batch + 1])
-            with _memory_in_words(config):
-                loss, right = self._update(order[here], order_on_device[here])
+            rows_on_device = order_on_device[here]
+            logits, loss, message = self._forward_and_backward(epoch, order[here], rows_on_device)
+            # A CPU has nothing to wait for; elsewhere the epoch's end tells.
+            if self.device.type == "cpu" and not math.isfinite(loss):
+                raise self._not_finite(epoch)
+            if self._observe is not None:
+                self._observe(rows_on_device, logits)
+            self._optimizer.step()
             loss_sum += loss * (here.stop - here.start)
-            n_right += right
+            n_right += (logits.argmax(dim=1) == self._assigned_label[rows_on_device]).sum()
             if batch + 1 < n_batches:
-                yield Step(epoch, batch, config.epochs, n_batches)
+                yield Step(epoch, batch, config.epochs, n_batches, message=message)
         totals = torch.stack([loss_sum, n_right]).tolist()  # the epoch's one wait for the device
         mean_loss, accuracy = (total / self._n_rows for total in totals)
         if not math.isfinite(mean_loss):
-            raise TrainingError(
-                f"The loss was no longer finite in epoch {epoch + 1} of {config.epochs}; try a "
-                f"learning rate below {config.learning_rate:g} or a longer warm-up."
-            )
-        yield Step(epoch, n_batches - 1, config.epochs, n_batches, mean_loss, accuracy)
+            raise self._not_finite(epoch)
+        yield Step(epoch, n_batches - 1, config.epochs, n_batches, mean_loss, accuracy, message)
 
-    def _update(self, rows: NDArray[np.int64], rows_on_device: Tensor) -> tuple[Tensor, Tensor]:
-        """Train on one batch; return its mean loss and the number of right rows, not waiting."""
-        inputs = self._inputs.batch(rows, rows_on_device)
-        label = self._assigned_label[rows_on_device]
-        reduced = self.config.precision is Precision.BFLOAT16
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
-            logits: Tensor = self.network(inputs)
-        if self._observe is not None:
-            self._observe(rows_on_device, logits.detach())
-        loss = functional.cross_entropy(logits, label, label_smoothing=self.config.label_smoothing)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
-        with torch.no_grad():
-            return loss.detach(), (logits.argmax(dim=1) == label).sum()
+    def _not_finite(self, epoch: int) -> TrainingError:
+        config = self.config
+        kept = f"the checkpoint after epoch {epoch} is kept" if epoch else "no epoch was finished"
+        return TrainingError(
+            f"The loss was no longer finite in epoch {epoch + 1} of {config.epochs} ({kept}); start a "
+            f"run with a --learning-rate below {config.learning_rate:g}"
+            + (" or --precision float32." if config.precision is Precision.BFLOAT16 else ".")
+        )
+
+    def _forward_and_backward(
+        self, epoch: int, rows: NDArray[np.int64], rows_on_device: Tensor
+    ) -> tuple[Tensor, Tensor, str | None]:
+        """Leave the gradients of a batch; return its logits (B, n_outputs), mean loss, and what to say.
+
+        Where memory runs out the batch is split into smaller shards, for good: its rows, its gradient
+        and the rate stay those of the whole batch.
+        """
+        message: str | None = None
+        while True:
+            try:
+                return *self._of_shards(rows, rows_on_device), message
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if len(self._crew) > 1 or 2 * shards.LEAST_ROWS * len(self._shards) > len(rows):
+                    raise _no_memory(self.config) from error
+            # Out of the handler, which would hold on to what the failed attempt had computed.
+            self._shards.forget_gradients()
+            self._shards.close()
+            _empty_cache(self.device)
+            self.network.train()
+            self._shards = self._share(2 * len(self._shards))
+            self._reseed_dropout(epoch)
+            message = (
+                f"Memory of {self.config.device} ran out: every batch of {self.config.batch_size} is "
+                f"computed in {len(self._shards)} parts from here on."
+            )
+
+    def _of_shards(self, rows: NDArray[np.int64], rows_on_device: Tensor) -> tuple[Tensor, Tensor]:
+        bounds = shards.bounds(len(rows), len(self._shards))
+        mine = self._crew.share_of(len(bounds) - 1)
+
+        def compute(shard: int, network: torch.nn.Module) -> tuple[Tensor, Tensor]:
+            here = slice(bounds[shard], bounds[shard + 1])
+            inputs = self._inputs.batch(rows[here], rows_on_device[here])
+            label = self._assigned_label[rows_on_device[here]]
+            reduced = self.config.precision is Precision.BFLOAT16
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+                logits: Tensor = network(inputs)
+            loss = functional.cross_entropy(
+                logits, label, label_smoothing=self.config.label_smoothing
+            )
+            loss = loss * ((here.stop - here.start) / len(rows))
+            loss.backward()
+            return logits.detach(), loss.detach()
+
+        self._shards.forget_gradients()
+        done = self._shards.each(compute, mine)
+        self._shards.add_gradients(mine)
+        if len(self._crew) == 1:
+            return torch.cat([logits for logits, _ in done]), sum_of([loss for _, loss in done])
+        logits = torch.zeros((len(rows), self._n_outputs), device=self.device)
+        if done:
+            logits[bounds[mine[0]] : bounds[mine[-1] + 1]] = torch.cat([own for own, _ in done])
+        loss = sum_of([loss for _, loss in done] or [torch.zeros((), device=self.device)])
+        self._crew.add_up([*self._shards.gradients(), logits, loss])
+        return logits, loss
+
+    def _share(self, n_shards: int) -> Shards:
+        """Return replicas for so many shards; on a CPU side by side, as far as there are threads."""
+        threads = max(1, self.config.threads // len(self._crew))
+        own = max(1, -(-n_shards // len(self._crew)))
+        at_once = min(threads, own) if self.device.type == "cpu" else 1
+        self.threads_each = max(1, threads // at_once)
+        return Shards(self.network, n_shards, n_threads=at_once, threads_each=self.threads_each)
 
     def _set_learning_rate(self, moment: float) -> None:
         # The rate at the end of the batch: a warm-up does not begin with a step of zero.
@@ -225,13 +320,17 @@ class Training:
 
     def _reseed_dropout(self, epoch: int) -> None:
         config = self.config
-        for position, module in enumerate(self.network.modules()):
-            if isinstance(module, networks.SeededDropout):
-                module.reseed(
-                    seeding.generator(
-                        self.device, config.seed, "dropout", config.probe_part, position, epoch
-                    )
-                )
+        for shard, replica in enumerate(self._shards.replicas):
+            of_shard = () if shard == 0 else (shard,)
+            for position, module in enumerate(replica.modules()):
+                if isinstance(module, networks.SeededDropout):
+                    purpose = ("dropout", config.probe_part, position, epoch, *of_shard)
+                    module.reseed(seeding.generator(self.device, config.seed, *purpose))
+
+
+def sum_of(values: Sequence[Tensor]) -> Tensor:
+    """Return the sum of scalars on a device, not waiting for it."""
+    return torch.stack(list(values)).sum() if len(values) > 1 else values[0]
 
 
 def batch_bounds(n_rows: int, batch_size: int) -> NDArray[np.int64]:
@@ -292,13 +391,28 @@ def _memory_in_words(config: RunConfig) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not (
-            "out of memory" in text or "can't allocate memory" in text
-        ):
+        if not _is_out_of_memory(error):
             raise
-        raise TrainingError(
-            f"Memory of {config.device} ran out at batches of {config.batch_size} and images of "
-            f"{config.image_size} pixels; use a smaller --image-size, another --architecture or "
-            f"another --device."
-        ) from error
+        raise _no_memory(config) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+def _no_memory(config: RunConfig) -> TrainingError:
+    return TrainingError(
+        f"Memory of {config.device} ran out at batches of {config.batch_size} and images of "
+        f"{config.image_size} pixels; use a smaller --image-size, another --architecture or "
+        f"another --device."
+    )
+
+
+def _empty_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -11,7 +11,7 @@ import numpy as np
 from audit.detectors import catalog
 from audit.errors import AuditError, NotFoundError, RefusedError
 from audit.jobs import queue, supervisor
-from audit.jobs.launchers import Launch, local
+from audit.jobs.launchers import Launch, choosing
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset
 from audit.records.explanation import Explanation
 from audit.records.job import Job, JobState
@@ -102,7 +102,7 @@ def start(
     scores_ids: Sequence[str],
     *,
     seed: int = 0,
-    launch: Launch = local.launch,
+    launch: Launch = choosing.launch,
 ) -> Job:
     """Queue the explanation of a sample and start a worker; the same that is under way is returned.
 

@@ -17,31 +17,20 @@ _PATIENCE_SECONDS = 120
 """How long torch may take to import and look around; a cold disk needs half a minute."""
 
 
-def threads(most: int | None = None) -> int:
-    """Return the number of CPU threads that a run should use, at least 1.
-
-    Parameters
-    ----------
-    most
-        How many the work can keep busy; ``LABELTRACE_THREADS`` wins over it.
+def threads() -> int:
+    """Return the number of CPU threads that a run may use, at least 1.
 
     Returns
     -------
     int
-        ``LABELTRACE_THREADS``, or all cores but one that this process may use, not more than `most`.
-        One core is left to everything else: threads that wait for each other after every layer are
-        many times slower once two of them have to share a core (docs/decisions/0007).
+        ``LABELTRACE_THREADS``, or all cores that this process may use.
 
     Raises
     ------
     InputError
         If ``LABELTRACE_THREADS`` is not a positive whole number.
     """
-    named = lanes.named()
-    if named is not None:
-        return named
-    free = max(1, lanes.cores() - 1)
-    return free if most is None else max(1, min(free, most))
+    return lanes.named() or lanes.cores()
 
 
 def device(wanted: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from audit import __version__
 from audit.errors import NotFoundError, RefusedError
 from audit.jobs import endings, queue, supervisor
+from audit.jobs.launchers import choosing, torchrun
 from audit.records.dataset import Dataset
 from audit.records.job import Job
 from audit.records.run import Probe, Run, RunConfig, RunState
@@ -26,6 +27,9 @@ LAUNCHED = "launched"
 
 EPOCHS_BEFORE = "epochs_before"
 """Argument of a training job that resumes: epochs that were finished when it was asked for."""
+
+_CARRIED = frozenset({endings.THEN, LAUNCH, LAUNCHED, choosing.LAUNCHER, torchrun.WORKERS})
+"""Arguments that a job which resumes takes over from the interrupted one."""
 
 _PARTS_OF_NAMES: Mapping[Probe, str] = {
     Probe.NONE: "",
@@ -48,6 +52,7 @@ def start(
     *,
     methods: Sequence[str] = (),
     launch_id: str | None = None,
+    workers: int | None = None,
 ) -> list[tuple[Run, Job]]:
     """Write the runs, queue a job for each and start a worker if the device is free.
 
@@ -62,6 +67,8 @@ def start(
         nobody has to wait for it.
     launch_id
         Kept with the jobs, under `LAUNCH`: runs that were started together carry the same one.
+    workers
+        Processes that train each run together, started by torchrun; ``None`` for one without it.
 
     Returns
     -------
@@ -72,7 +79,7 @@ def start(
     runs: list[Run] = []
     for config in configs:
         runs.append(_add(workspace, dataset, _with_base(workspace, dataset, config, runs)))
-    started = enqueue_together(workspace, runs, runs, methods, launch_id=launch_id)
+    started = enqueue_together(workspace, runs, runs, methods, launch_id=launch_id, workers=workers)
     supervisor.start_waiting(workspace)
     return started
 
@@ -84,6 +91,7 @@ def enqueue_together(
     methods: Sequence[str],
     *,
     launch_id: str | None = None,
+    workers: int | None = None,
 ) -> list[tuple[Run, Job]]:
     """Queue the jobs that runs which were started together still miss; no worker is started.
 
@@ -93,7 +101,7 @@ def enqueue_together(
         Where the runs are.
     missing
         Those of `runs` that have no job.
-    runs, methods, launch_id
+    runs, methods, launch_id, workers
         All that were started, and as for `start`.
     """
     carried = scoring.to_follow(workspace, runs, methods)
@@ -102,6 +110,8 @@ def enqueue_together(
         notes: dict[str, Any] = {}
         if launch_id is not None:
             notes = {LAUNCH: launch_id, LAUNCHED: [run.id for run in runs]}
+        if workers is not None:
+            notes |= {choosing.LAUNCHER: "torchrun", torchrun.WORKERS: workers}
         if run.id in carried:
             notes[endings.THEN] = carried[run.id]
         started.append((run, enqueue(workspace, run, notes=notes)))
@@ -215,7 +225,7 @@ def _notes_of_last_job(workspace: Workspace, run: Run) -> dict[str, Any]:
     """Return what the interrupted job carried, and how far the run had come."""
     notes: dict[str, Any] = {}
     for job in job_rows.every(workspace, run_id=run.id):
-        notes |= {k: v for k, v in job.arguments.items() if k in (endings.THEN, LAUNCH, LAUNCHED)}
+        notes |= {k: v for k, v in job.arguments.items() if k in _CARRIED}
     return notes | {EPOCHS_BEFORE: len(dynamics_files.curves(workspace, run))}
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,10 @@ SMALLEST_SIDE, LARGEST_SIDE = 16, 64
 """Bounds in pixels of the image size that suits the data when a preset leaves it open."""
 
 PIXELS_PER_THREAD = 50_000
-"""Pixels of a batch that make another thread worth its while: 128 images of 20 pixels."""
+"""Pixels of a shard that make another thread of one operation worth its while: 49 images of 32 pixels."""
+
+ROWS_PER_SHARD = 32
+"""Fewest rows that batch-norm is left with where a batch is shared out among cores."""
 
 _CHARACTER = re.compile(
     r"[a-z]|\d+|[ivxlcdm]+|zero|one|two|three|four|five|six|seven|eight|nine", re.IGNORECASE
@@ -45,6 +49,8 @@ class Wishes:
     augmentation: Augmentation | None = None
     precision: Precision | None = None
     device: str = "auto"
+    shards: int | None = None
+    workers: int | None = None
     seed: int = 0
     splits: tuple[Split, ...] = (Split.TRAIN,)
 
@@ -108,6 +114,9 @@ def settle(
     device = machine.device(wishes.device)
     batch_size = wishes.batch_size or preset.batch_size
     image_size = wishes.image_size or preset.image_size or suitable_side(looks)
+    threads, shards = lanes_of(architecture, batch_size, image_size, device)
+    shards = wishes.shards or max(shards, wishes.workers or 1)
+    _refuse_small_shards(shards, batch_size, wishes)
     config = RunConfig(
         preset=preset.name,
         architecture=architecture,
@@ -131,13 +140,38 @@ def settle(
         dropout=preset.dropout,
         precision=wishes.precision or suitable_precision(device),
         seed=wishes.seed,
-        threads=machine.threads(most=busy_threads(architecture, batch_size, image_size)),
+        threads=threads,
+        shards=shards,
         device=device,
         probe=wishes.probe,
         probe_fraction=wishes.probe_fraction,
         splits=wishes.splits,
     )
-    return probe_parts(config)
+    return on_devices(probe_parts(config), wishes.device)
+
+
+def _refuse_small_shards(shards: int, batch_size: int, wishes: Wishes) -> None:
+    if shards > 1 and 2 * shards > batch_size:
+        raise InputError(
+            f"Batches of {batch_size} rows cannot be shared out among {shards}: each needs at least two "
+            "rows; choose a larger --batch-size."
+        )
+    if wishes.workers is not None and shards < wishes.workers:
+        raise InputError(f"{wishes.workers} workers need at least as many --shards, got {shards}.")
+
+
+def on_devices(parts: Sequence[RunConfig], wanted: str) -> tuple[RunConfig, ...]:
+    """Return the runs of a probe group, each on a device of its own where there are as many.
+
+    Only where the user left the choice: ``auto`` or ``cuda`` without a number.
+    """
+    if len(parts) < 2 or wanted not in ("auto", "cuda") or not parts[0].device.startswith("cuda"):
+        return tuple(parts)
+    names = [str(d["name"]) for d in machine.ask_torch()["devices"]]
+    ours = [name for name in names if name.startswith("cuda:")]
+    return tuple(
+        replace(part, device=ours[number % len(ours)]) for number, part in enumerate(parts)
+    )
 
 
 def file_digest(path: Path) -> str:
@@ -220,15 +254,22 @@ def suitable_augmentation(dataset: Dataset, preset: Preset, looks: Looks) -> Aug
     return Augmentation.CROP
 
 
-def busy_threads(architecture: str, batch_size: int, image_size: int) -> int | None:
-    """Return how many threads a batch keeps busy; ``None`` where all are of use.
+def lanes_of(architecture: str, batch_size: int, image_size: int, device: str) -> tuple[int, int]:
+    """Return how many threads a training uses, and in how many shards it computes a batch.
 
-    A thread that has less than `PIXELS_PER_THREAD` of a batch waits for the others more than it
-    works, and on a busy machine the waiting makes small images many times slower than one thread.
+    Shards meet once per batch and may take every core. What cores are left over then work on the
+    operations of a shard, as far as there is enough of it to do; those threads meet after every layer,
+    so that one core stays free (docs/decisions/0007, 0014).
     """
+    cores = machine.threads()
+    if device != "cpu":
+        return cores, 1
+    shards = max(1, min(cores, batch_size // ROWS_PER_SHARD))
     if architecture == "features":
-        return None  # extraction, which takes most of the time, has large images
-    return max(1, batch_size * image_size**2 // PIXELS_PER_THREAD)
+        return cores, shards  # extraction, which takes most of the time, uses every thread
+    busy = max(1, batch_size // shards * image_size**2 // PIXELS_PER_THREAD)
+    each = min(busy, max(1, (cores - 1) // shards))
+    return shards * each, shards
 
 
 def suitable_precision(device: str) -> Precision:

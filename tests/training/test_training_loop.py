@@ -185,7 +185,10 @@ def test_orders_are_permutations_that_differ_by_epoch():
 def test_a_loss_that_is_not_finite_stops_with_the_epoch_and_what_to_try():
     config = dataclasses.replace(CONFIG, learning_rate=900.0, warmup_epochs=0, epochs=30)
     training, recorder = make(config)
-    with pytest.raises(TrainingError, match=r"in epoch \d+ of 30; try a learning rate below 900"):
+    with pytest.raises(
+        TrainingError,
+        match=r"epoch \d+ of 30 .the checkpoint after epoch \d+ is kept.; .* --learning-rate below 900",
+    ):
         run(training, recorder)
 
 

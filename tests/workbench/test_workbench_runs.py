@@ -1,5 +1,7 @@
 """How wishes become settings, and runs find their names."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,45 @@ def test_threads_come_from_the_environment_or_are_refused(monkeypatch):
             machine.threads()
     monkeypatch.delenv("LABELTRACE_THREADS")
     assert machine.threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "architecture", "batch", "side", "lanes"),
+    [
+        (2, "small", 128, 32, (2, 2)),
+        (2, "small", 32, 32, (1, 1)),  # a shard would be left with sixteen rows
+        (8, "small", 128, 32, (4, 4)),
+        (16, "small", 128, 224, (12, 4)),  # what is left over works inside a shard, but one
+        (3, "features", 128, 128, (3, 3)),
+        (1, "resnet32", 64, 32, (1, 1)),
+    ],
+)
+def test_cores_take_shards_and_what_is_left_works_inside_them(
+    monkeypatch, cores, architecture, batch, side, lanes
+):
+    monkeypatch.setenv("LABELTRACE_THREADS", str(cores))
+    assert settling.lanes_of(architecture, batch, side, "cpu") == lanes
+    assert settling.lanes_of(architecture, batch, side, "cuda:0") == (cores, 1)
+
+
+def test_shards_that_leave_no_rows_and_workers_without_shards_are_refused(add):
+    with pytest.raises(InputError, match="cannot be shared out among 80"):
+        settling.settle(add(), cpu(shards=80))
+    with pytest.raises(InputError, match="4 workers need at least as many --shards, got 2"):
+        settling.settle(add(), cpu(shards=2, workers=4))
+    (config,) = settling.settle(add(), cpu(workers=3))
+    assert config.shards == 3
+
+
+def test_the_parts_of_a_probe_take_a_device_each_where_there_are_several(monkeypatch, add):
+    (plain,) = settling.settle(add(), cpu())
+    parts = [dataclasses.replace(plain, device="cuda:0", probe_part=part) for part in (0, 1)]
+    found = {"devices": [{"name": name} for name in ("cpu", "cuda:0", "cuda:1")]}
+    monkeypatch.setattr(machine, "ask_torch", lambda: found)
+    assert [p.device for p in settling.on_devices(parts, "auto")] == ["cuda:0", "cuda:1"]
+    assert [p.device for p in settling.on_devices(parts, "cuda:0")] == ["cuda:0", "cuda:0"]
+    found["devices"].pop()
+    assert [p.device for p in settling.on_devices(parts, "cuda")] == ["cuda:0", "cuda:0"]
 
 
 def test_names_of_runs_count_on_and_a_pair_shares_a_number(add):
