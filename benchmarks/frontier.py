@@ -34,7 +34,7 @@ from audit.records import preset as presets
 from audit.records.run import Augmentation, Precision, RunConfig, Schedule
 from audit.training import features, networks, rows
 from audit.training.loop import Training
-from audit.training.recorder import Recorder
+from audit.training.recorder import EpochRecorder
 
 PROBED = 4
 """Batches whose time tells how many epochs fit; one more warms up."""
@@ -155,7 +155,7 @@ def measure(name: str, budget: float, data: Data, options: argparse.Namespace) -
     if recipe.architecture == "features":
         n_epochs = min(n_epochs, presets.find("features").epochs)
     config = replace(config, epochs=n_epochs, warmup_epochs=min(config.warmup_epochs, n_epochs / 5))
-    notes = Recorder(table)
+    notes = EpochRecorder(table)
     training = Training(config, inputs, table, notes.observe)
     began = time.process_time()
     margins = [notes.end_epoch()["margin"] for step in training.epochs() if step.ends_epoch]
@@ -210,7 +210,7 @@ def settings(recipe: Recipe, data: Data, options: argparse.Namespace) -> RunConf
 
 def probed(config: RunConfig, inputs: NDArray[Any], table: rows.Rows) -> float:
     """Return the processor's seconds of an epoch, from its first batches."""
-    notes = Recorder(table)
+    notes = EpochRecorder(table)
     steps = Training(config, inputs, table, notes.observe).epochs()
     next(steps)
     began = time.process_time()

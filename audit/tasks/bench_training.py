@@ -23,7 +23,7 @@ from audit.compute import vision
 from audit.records.run import Precision, RunConfig
 from audit.training import networks, rows
 from audit.training.loop import Training
-from audit.training.recorder import Recorder
+from audit.training.recorder import EpochRecorder
 
 N_CLASSES = 10
 PRODUCT_SIDE, PRODUCTS = 2048, 4
@@ -53,7 +53,7 @@ def main() -> None:
 def _ours(config: RunConfig, n_images: int, settings: Mapping[str, Any]) -> Epoch:
     images, labels = _data(config, n_images)
     table = rows.build(np.arange(n_images), labels, n_classes=N_CLASSES, config=config)
-    notes = Recorder(table, device=config.device) if settings["records"] else None
+    notes = EpochRecorder(table, device=config.device) if settings["records"] else None
     training = Training(config, images, table, notes.observe if notes else None)
     torch.set_num_threads(training.threads_each)
     steps = training.epochs()

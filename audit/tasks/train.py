@@ -42,7 +42,7 @@ from audit.training import backbones, features, rows
 from audit.training import crew as crews
 from audit.training.crew import Crew
 from audit.training.loop import Training
-from audit.training.recorder import Recorder as EpochRecorder
+from audit.training.recorder import EpochRecorder
 from audit.training.rows import Rows
 
 _TRAINING_BEGINS, _TRAINING_ON_FEATURES_BEGINS = 0.1, 0.85

@@ -57,7 +57,7 @@ def _mean_probabilities(
     # Only here does scoring need torch.
     from audit.compute import weights  # noqa: PLC0415
     from audit.errors import InputError, TrainingError  # noqa: PLC0415
-    from audit.training.recorder import Recorder  # noqa: PLC0415
+    from audit.training.recorder import EpochRecorder  # noqa: PLC0415
     from audit.training.rows import Rows  # noqa: PLC0415
 
     path = dynamics.checkpoint_path(workspace, run)
@@ -71,7 +71,7 @@ def _mean_probabilities(
         n_classes=there.n_classes,
         n_outputs=there.n_classes + n_extra,
     )
-    recorder = Recorder(rows)
+    recorder = EpochRecorder(rows)
     try:
         tensors, _ = weights.read_tensors(path)
         prefix = "recorder."

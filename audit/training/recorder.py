@@ -24,7 +24,7 @@ SUMS_CAP_BYTES = 512 * 2**20
 _INTEGER_SIGNALS = frozenset({"best_other_class"})
 
 
-class Recorder:
+class EpochRecorder:
     """Takes logits batch by batch, gives signals epoch by epoch.
 
     Parameters

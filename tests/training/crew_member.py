@@ -12,7 +12,7 @@ import torch
 from audit.records.dynamics import SIGNALS
 from audit.records.run import Augmentation, RunConfig, Schedule
 from audit.training import crew, loop, rows
-from audit.training.recorder import Recorder
+from audit.training.recorder import EpochRecorder
 
 N = 45
 LABELS = (np.arange(N) % 3).astype(np.int32)
@@ -48,7 +48,7 @@ def main() -> None:
     crew.join(own, "cpu")
     for name, config, inputs in (("small", SMALL, IMAGES), ("features", FEATURES, WIDE)):
         made = rows.build(np.arange(N), LABELS, n_classes=3, config=config)
-        recorder = Recorder(made)
+        recorder = EpochRecorder(made)
         training = loop.Training(config, inputs, made, recorder.observe, crew=own)
         epochs = [
             (recorder.end_epoch(), step.loss, step.accuracy)

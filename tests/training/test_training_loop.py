@@ -11,7 +11,7 @@ from audit.errors import InputError, TrainingError
 from audit.records.dynamics import SIGNALS
 from audit.records.run import Augmentation, Precision, RunConfig, Schedule
 from audit.training import loop, rows
-from audit.training.recorder import Recorder
+from audit.training.recorder import EpochRecorder
 
 CONFIG = RunConfig(
     preset="t",
@@ -47,7 +47,7 @@ def one_thread():
 
 def make(config, *, records=True):
     made = rows.build(np.arange(25), LABELS, n_classes=3, config=config)
-    recorder = Recorder(made) if records else None
+    recorder = EpochRecorder(made) if records else None
     inputs = WIDE if config.architecture == "features" else IMAGES
     observe = recorder.observe if recorder else None
     return loop.Training(config, inputs, made, observe), recorder

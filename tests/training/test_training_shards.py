@@ -11,7 +11,7 @@ from audit.errors import InputError, TrainingError
 from audit.records.dynamics import SIGNALS
 from audit.records.run import Augmentation, RunConfig, Schedule
 from audit.training import loop, networks, rows, shards
-from audit.training.recorder import Recorder
+from audit.training.recorder import EpochRecorder
 
 CONFIG = RunConfig(
     preset="t",
@@ -36,7 +36,7 @@ WIDE = np.random.default_rng(1).normal(size=(N, 12)).astype(np.float32)
 
 def make(config, **more):
     made = rows.build(np.arange(N), LABELS, n_classes=3, config=config)
-    recorder = Recorder(made)
+    recorder = EpochRecorder(made)
     inputs = WIDE if config.architecture == "features" else IMAGES
     return loop.Training(config, inputs, made, recorder.observe, **more), recorder
 
