@@ -26,10 +26,14 @@ class FullSums:
         self._times = torch.zeros(n_rows, dtype=torch.int32, device=device)
         self._one = torch.ones(1, dtype=torch.int32, device=device)
 
-    def add(self, rows: Tensor, probabilities: Tensor) -> None:
-        """Add the probabilities (B, K) of rows (B,)."""
+    def add(self, rows: Tensor, probabilities: Tensor, counted: Tensor | None = None) -> None:
+        """Add the probabilities (B, K) of rows (B,), all of them or those `counted`, (B,) bool."""
+        times = self._one.expand(len(rows))
+        if counted is not None:
+            times = counted.to(torch.int32)
+            probabilities = torch.where(counted.unsqueeze(1), probabilities, 0.0)
         self._sums.index_add_(0, rows, probabilities)
-        self._times.index_add_(0, rows, self._one.expand(len(rows)))
+        self._times.index_add_(0, rows, times)
 
     def mean(self) -> MeanProbabilities:
         """Return the average over what was added; zeros for a row that was never seen."""
@@ -69,8 +73,13 @@ class TopSums:
         self._times = torch.zeros(n_rows, dtype=torch.int32, device=device)
         self._one = torch.ones(1, dtype=torch.int32, device=device)
 
-    def add(self, rows: Tensor, probabilities: Tensor) -> None:
-        """Add the probabilities (B, K) of rows (B,), each row at most once in a batch."""
+    def add(self, rows: Tensor, probabilities: Tensor, counted: Tensor | None = None) -> None:
+        """Add the probabilities (B, K) of rows (B,), all of them or those `counted`, (B,) bool.
+
+        A row that is there several times has the same probabilities in each place, and is counted
+        in one of them at most.
+        """
+        times = self._one.expand(len(rows)) if counted is None else counted.to(torch.int32)
         kept = self._classes[rows].to(torch.int64)
         sums = self._sums[rows] + probabilities.gather(1, kept)
         others = probabilities.scatter(1, kept, -1.0)
@@ -79,7 +88,7 @@ class TopSums:
         classes = torch.cat([kept, new], dim=1).gather(1, place)
         self._sums.index_copy_(0, rows, sums)
         self._classes.index_copy_(0, rows, classes.to(torch.int32))
-        self._times.index_add_(0, rows, self._one.expand(len(rows)))
+        self._times.index_add_(0, rows, times)
 
     def mean(self) -> MeanProbabilities:
         """Return the averages of the kept classes, largest first; never more than the true ones."""

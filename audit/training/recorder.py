@@ -9,12 +9,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
 from audit.errors import InputError, TrainingError
 from audit.records.dynamics import SIGNALS, MeanProbabilities
-from audit.training import signals
+from audit.training import merging, signals
 from audit.training.probabilities import FullSums, TopSums
 from audit.training.rows import Rows
 
@@ -25,7 +26,7 @@ _INTEGER_SIGNALS = frozenset({"best_other_class"})
 
 
 class EpochRecorder:
-    """Takes logits batch by batch, gives signals epoch by epoch.
+    """Takes logits batch by batch, gives signals epoch by epoch; every row exactly once in each.
 
     Parameters
     ----------
@@ -36,11 +37,11 @@ class EpochRecorder:
     sums_cap_bytes
         Most memory that the (R, K) sums of predicted probabilities may take; where they would take
         more, the largest classes per row are kept instead (`probabilities.TopSums`).
-    allows_gaps
-        For loops that skip or repeat rows: a row that was not seen gets NaN (class -1) for the
-        epoch instead of an error, one seen repeatedly one of its values. `n_missing` counts the
-        former.
     """
+
+    _N_COUNTERS = 1
+    _N_SPARE = 0
+    """Places beyond the last row, for a recorder that takes what it is given."""
 
     def __init__(
         self,
@@ -48,31 +49,32 @@ class EpochRecorder:
         *,
         device: str | torch.device = "cpu",
         sums_cap_bytes: int = SUMS_CAP_BYTES,
-        allows_gaps: bool = False,
     ) -> None:
         self._device = torch.device(device)
-        self._allows_gaps = allows_gaps
         self._n_rows = len(rows)
         self._n_classes = rows.n_classes
         self._n_outputs = rows.n_outputs
-        label = torch.from_numpy(rows.assigned_label.astype(np.int64))
-        self._assigned_label = label.to(self._device)
+        n_places = self._n_rows + self._N_SPARE
+        self._assigned_label = torch.zeros(n_places, dtype=torch.int64, device=self._device)
+        self._assigned_label[: self._n_rows] = torch.from_numpy(
+            rows.assigned_label.astype(np.int64)
+        ).to(self._device)
         # One block for the whole epoch, so that one copy brings it all to the host: the signals'
-        # bits and, last, how often each row was seen.
+        # bits and, after them, how often each row was seen.
         self._block = torch.zeros(
-            (len(SIGNALS) + 1, self._n_rows), dtype=torch.int32, device=self._device
+            (len(SIGNALS) + self._N_COUNTERS, n_places), dtype=torch.int32, device=self._device
         )
-        self._times_seen = self._block[-1]
+        self._counters = self._block[len(SIGNALS) :]
+        self._times_seen = self._counters[0]
         self._ones = torch.ones(1, dtype=torch.int32, device=self._device)
         fits = 4 * self._n_rows * self._n_classes <= sums_cap_bytes
         kind = FullSums if fits else TopSums
-        self._sums = kind(self._n_rows, self._n_classes, device=self._device)
-        self._n_missing = 0
+        self._sums = kind(n_places, self._n_classes, device=self._device)
 
     @property
-    def n_missing(self) -> int:
-        """Number of rows that the last ended epoch did not see; 0 unless gaps are allowed."""
-        return self._n_missing
+    def n_outputs(self) -> int:
+        """Number of the network's outputs."""
+        return self._n_outputs
 
     @torch.no_grad()
     def observe(self, rows: Tensor, logits: Tensor) -> None:
@@ -90,22 +92,23 @@ class EpochRecorder:
         InputError
             If the shapes do not fit.
         """
-        if logits.shape != (len(rows), self._n_outputs):
-            raise InputError(
-                f"Logits of {len(rows)} rows must have shape ({len(rows)}, {self._n_outputs}), "
-                f"got {tuple(logits.shape)}."
-            )
+        self._check_shape(rows, logits)
         rows = rows.to(self._device, torch.int64)
         logits = logits.detach().to(self._device, torch.float32)
-        batch = signals.of_batch(logits, self._assigned_label[rows])
-        values = [getattr(batch, name) for name in SIGNALS]
-        self._block[:-1].index_copy_(1, rows, torch.stack([v.view(torch.int32) for v in values]))
-        self._times_seen.index_add_(0, rows, self._ones.expand(len(rows)))
+        self._keep(rows, signals.of_batch(logits, self._assigned_label[rows]))
         # The extra output of a threshold probe is left out before the rest is normalised.
         self._sums.add(rows, torch.softmax(logits[:, : self._n_classes], dim=1))
 
-    def end_epoch(self) -> dict[str, NDArray[np.generic]]:
+    def end_epoch(
+        self, *, group: dist.ProcessGroup | None = None
+    ) -> dict[str, NDArray[np.generic]]:
         """Return the signals of the epoch that ends here, and begin the next.
+
+        Parameters
+        ----------
+        group
+            Where each of several processes saw a part of the rows: all of them call this at the end of
+            an epoch, and each gets the whole (`merging`). What checkpoints hold must be loaded by all.
 
         Returns
         -------
@@ -115,27 +118,22 @@ class EpochRecorder:
         Raises
         ------
         TrainingError
-            If some rows were not seen exactly once and gaps are not allowed.
+            If some rows were not seen exactly once.
         """
-        block = self._block.to("cpu", copy=True).numpy()
-        self._times_seen.zero_()
-        times_seen = block[-1]
-        missing = times_seen == 0
-        if not self._allows_gaps and (times_seen != 1).any():
+        block = self._take_block(group)
+        times_seen = block[len(SIGNALS)]
+        if (times_seen != 1).any():
             raise TrainingError(_sentence_on_gaps(times_seen))
-        self._n_missing = int(missing.sum())
-        epoch: dict[str, NDArray[np.generic]] = {}
-        for position, name in enumerate(SIGNALS):
-            if name in _INTEGER_SIGNALS:
-                epoch[name] = np.where(missing, np.int32(-1), block[position])
-            else:
-                values = block[position].view(np.float32)
-                epoch[name] = np.where(missing, np.float32(np.nan), values)
-        return epoch
+        return in_their_dtypes(block)
 
     def mean_probabilities(self) -> MeanProbabilities:
         """Return the average predicted distribution of each row over the real classes so far."""
-        return self._sums.mean()
+        mean = self._sums.mean()
+        return MeanProbabilities(
+            classes=mean.classes[: self._n_rows],
+            values=mean.values[: self._n_rows],
+            is_full=mean.is_full,
+        )
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return what a checkpoint between two epochs must hold."""
@@ -156,7 +154,38 @@ class EpochRecorder:
             )
         for name, tensor in mine.items():
             tensor.copy_(tensors[name])
-        self._times_seen.zero_()
+        self._counters.zero_()
+
+    def _check_shape(self, rows: Tensor, logits: Tensor) -> None:
+        if logits.shape != (len(rows), self._n_outputs):
+            raise InputError(
+                f"Logits of {len(rows)} rows must have shape ({len(rows)}, {self._n_outputs}), "
+                f"got {tuple(logits.shape)}."
+            )
+
+    def _keep(self, rows: Tensor, batch: signals.BatchSignals) -> None:
+        values = [getattr(batch, name) for name in SIGNALS]
+        bits = torch.stack([v.view(torch.int32) for v in values])
+        self._block[: len(SIGNALS)].index_copy_(1, rows, bits)
+        self._times_seen.index_add_(0, rows, self._ones.expand(len(rows)))
+
+    def _take_block(self, group: dist.ProcessGroup | None) -> NDArray[np.int32]:
+        """Return the signals' bits and the counters of the epoch, and begin the next."""
+        if group is not None:
+            is_own = merging.own_rows(self._times_seen, group)
+            for values in (*self._block, *self._sums.state_tensors().values()):
+                merging.keep_own(values, is_own, group)
+        block = self._block.to("cpu", copy=True).numpy()
+        self._counters.zero_()
+        return block
+
+
+def in_their_dtypes(block: NDArray[np.int32]) -> dict[str, NDArray[np.generic]]:
+    """Return what the first rows of a block of bits, (len(SIGNALS) or more, R), stand for."""
+    return {
+        name: block[position] if name in _INTEGER_SIGNALS else block[position].view(np.float32)
+        for position, name in enumerate(SIGNALS)
+    }
 
 
 def _sentence_on_gaps(times_seen: NDArray[np.int32]) -> str:
@@ -166,9 +195,19 @@ def _sentence_on_gaps(times_seen: NDArray[np.int32]) -> str:
         ("seen more than once", np.flatnonzero(times_seen > 1)),
     ):
         if rows.size:
-            some = ", ".join(map(str, rows[:5])) + (", …" if rows.size > 5 else "")
-            parts.append(f"{rows.size} {verb} (rows {some})")
+            parts.append(f"{rows.size} {verb} ({some_rows(rows)})")
     return (
         f"An epoch must see each of {len(times_seen)} rows exactly once: {' and '.join(parts)}; "
         f"observe every row once before ending the epoch."
     )
+
+
+def some_rows(rows: NDArray[np.int64]) -> str:
+    """Return the first rows of many in words.
+
+    Examples
+    --------
+    >>> some_rows(np.array([3, 5])), some_rows(np.arange(9))
+    ('rows 3, 5', 'rows 0, 1, 2, 3, 4, …')
+    """
+    return f"rows {', '.join(map(str, rows[:5]))}" + (", …" if rows.size > 5 else "")

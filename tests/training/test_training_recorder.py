@@ -84,18 +84,6 @@ def test_many_missed_rows_are_counted_and_the_first_five_named():
         recorder.end_epoch()
 
 
-def test_where_gaps_are_allowed_they_are_marked_and_counted():
-    recorder = EpochRecorder(rows([0, 1, 0], 2), allows_gaps=True)
-    recorder.observe(torch.tensor([0, 2]), draw(2, 2))
-    epoch = recorder.end_epoch()
-    assert recorder.n_missing == 1
-    assert_array_equal(np.isnan(epoch["margin"]), [False, True, False])
-    assert epoch["best_other_class"][1] == -1
-    observe_all(recorder, draw(3, 2))
-    assert not np.isnan(recorder.end_epoch()["margin"]).any()
-    assert recorder.n_missing == 0
-
-
 def test_logits_of_another_width_are_refused():
     recorder = EpochRecorder(rows([0, 1], 2))
     with pytest.raises(InputError, match=r"shape \(2, 2\), got \(2, 3\)"):
