@@ -1,5 +1,7 @@
 """Training dynamics that other tools recorded: npz, the ``aum`` package, dataset cartography.
 
+And those that our own `Recorder` recorded in somebody else's loop: an ``.npz`` too (`recorded_loop`).
+
 ``read`` decides by what the path is; each form has its own function. Nothing is unpickled.
 """
 
@@ -13,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.errors import InputError
-from audit.exchange import recorded_aum, recorded_cartography, recorded_copies
+from audit.exchange import recorded_aum, recorded_cartography, recorded_copies, recorded_loop
 from audit.exchange.recorded_signals import Recorded, of_logits, of_probabilities
+from audit.records import recording
 
 BOMB_BYTES, BOMB_RATIO = 1 << 30, 200
 """Above this size an array that unpacks so many-fold is refused: recorded floats never do."""
@@ -66,6 +69,8 @@ def read(path: Path, *, axes: Axes | None = None) -> Recorded:
 def read_npz(path: Path, *, axes: Axes | None = None) -> Recorded:
     """Return dynamics from ``logits`` or ``probs`` and ``labels``, and what else the file says.
 
+    A recording of our own `Recorder` says that it is one, and holds signals instead.
+
     Parameters
     ----------
     path
@@ -82,6 +87,8 @@ def read_npz(path: Path, *, axes: Axes | None = None) -> Recorded:
         If arrays are missing, hold pickled objects, or do not fit.
     """
     arrays = _arrays(path)
+    if recording.FORMAT in arrays:
+        return recorded_loop.of_arrays(path.name, arrays)
     kind = next((name for name in ("logits", "probs") if name in arrays), None)
     if kind is None or "labels" not in arrays:
         raise InputError(
@@ -135,7 +142,8 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
         _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in wanted if name in file.files}
+            names = file.files if recording.FORMAT in file.files else wanted
+            return {name: file[name] for name in names if name in file.files}
     except InputError:
         raise
     except MemoryError as error:

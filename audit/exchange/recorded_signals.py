@@ -31,6 +31,8 @@ class Recorded:
         K texts; empty where the file does not say.
     given_labels
         Class index per sample, (N,) int32, -1 where the file does not say.
+    has_ids, has_class_names
+        Whether the file names its samples, and its classes; otherwise their positions stand for names.
     is_average
         Whether the only epoch is an average over all of them, so that none may be skipped.
     messages
@@ -41,6 +43,8 @@ class Recorded:
     sample_ids: tuple[str, ...]
     class_names: tuple[str, ...]
     given_labels: NDArray[np.int32]
+    has_ids: bool = True
+    has_class_names: bool = False
     is_average: bool = False
     messages: tuple[str, ...] = ()
 
@@ -258,5 +262,7 @@ def _made(
         sample_ids=keys,
         class_names=tuple(class_names or [str(k) for k in range(n_classes)]),
         given_labels=np.where(labels < 0, -1, labels)[originals].astype(np.int32),
+        has_ids=sample_ids is not None,
+        has_class_names=class_names is not None,
         messages=missing_message(name, int(is_missing.sum()), is_missing.size),
     )
