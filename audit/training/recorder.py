@@ -22,6 +22,10 @@ from audit.training.rows import Rows
 SUMS_CAP_BYTES = 512 * 2**20
 """Memory that the sums of predicted probabilities may take; beyond it only top classes are kept."""
 
+ROWS_AT_ONCE = 4096
+"""Rows whose signals are computed together: the dozen small operations of a batch cost more to call than to
+compute, five times as much per row for batches of 128."""
+
 _INTEGER_SIGNALS = frozenset({"best_other_class"})
 
 
@@ -70,13 +74,14 @@ class EpochRecorder:
         fits = 4 * self._n_rows * self._n_classes <= sums_cap_bytes
         kind = FullSums if fits else TopSums
         self._sums = kind(n_places, self._n_classes, device=self._device)
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._n_waiting = 0
 
     @property
     def n_outputs(self) -> int:
         """Number of the network's outputs."""
         return self._n_outputs
 
-    @torch.no_grad()
     def observe(self, rows: Tensor, logits: Tensor) -> None:
         """Take the logits of a batch, from the training-mode forward, before the update.
 
@@ -85,7 +90,8 @@ class EpochRecorder:
         rows
             Row numbers in 0..R-1, (B,) int64.
         logits
-            (B, n_outputs) of any float dtype.
+            (B, n_outputs) of any float dtype. Neither may be written to until the epoch's end: they are
+            looked at some batches later.
 
         Raises
         ------
@@ -93,8 +99,21 @@ class EpochRecorder:
             If the shapes do not fit.
         """
         self._check_shape(rows, logits)
-        rows = rows.to(self._device, torch.int64)
-        logits = logits.detach().to(self._device, torch.float32)
+        self._waiting.append((rows, logits.detach()))
+        self._n_waiting += len(rows)
+        if self._n_waiting >= ROWS_AT_ONCE:
+            self._look()
+
+    @torch.no_grad()
+    def _look(self) -> None:
+        """Compute the signals of the batches that wait."""
+        if not self._waiting:
+            return
+        rows = torch.cat([rows for rows, _ in self._waiting]).to(self._device, torch.int64)
+        logits = torch.cat([logits for _, logits in self._waiting])
+        logits = logits.to(self._device, torch.float32)
+        self._waiting.clear()
+        self._n_waiting = 0
         self._keep(rows, signals.of_batch(logits, self._assigned_label[rows]))
         # The extra output of a threshold probe is left out before the rest is normalised.
         self._sums.add(rows, torch.softmax(logits[:, : self._n_classes], dim=1))
@@ -128,6 +147,7 @@ class EpochRecorder:
 
     def mean_probabilities(self) -> MeanProbabilities:
         """Return the average predicted distribution of each row over the real classes so far."""
+        self._look()
         mean = self._sums.mean()
         return MeanProbabilities(
             classes=mean.classes[: self._n_rows],
@@ -137,6 +157,7 @@ class EpochRecorder:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return what a checkpoint between two epochs must hold."""
+        self._look()
         return self._sums.state_tensors()
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
@@ -147,6 +168,8 @@ class EpochRecorder:
         TrainingError
             If the tensors belong to another recorder.
         """
+        self._waiting.clear()
+        self._n_waiting = 0
         mine = self._sums.state_tensors()
         if {n: t.shape for n, t in mine.items()} != {n: t.shape for n, t in tensors.items()}:
             raise TrainingError(
@@ -171,6 +194,7 @@ class EpochRecorder:
 
     def _take_block(self, group: dist.ProcessGroup | None) -> NDArray[np.int32]:
         """Return the signals' bits and the counters of the epoch, and begin the next."""
+        self._look()
         if group is not None:
             is_own = merging.own_rows(self._times_seen, group)
             for values in (*self._block, *self._sums.state_tensors().values()):
