@@ -36,6 +36,12 @@ def bench(
     images: Annotated[
         int, typer.Option("--images", min=4, help="Images of an epoch; drawn at random.")
     ] = benching.IMAGES,
+    loops: Annotated[
+        str | None,
+        typer.Option(
+            "--loops", metavar="L,…", help="Only these rows of the table; by default all."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how fast this machine trains, beside the loops that people write. Takes minutes."""
@@ -47,6 +53,7 @@ def bench(
         batch_size=batch_size,
         rounds=rounds,
         images=images,
+        loops=None if loops is None else tuple(loops.split(",")),
     )
     with progress(session, "bench training") as report:
         table = benching.measure(wish, report)

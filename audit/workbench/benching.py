@@ -18,7 +18,7 @@ from typing import Any
 
 import audit
 from audit.compute import lanes
-from audit.errors import AuditError, InputError
+from audit.errors import AuditError, InputError, NotFoundError
 from audit.records import preset as presets
 from audit.records.progress import Report
 from audit.records.run import Augmentation, Precision, RunConfig
@@ -44,6 +44,7 @@ class Wish:
     batch_size: int | None = None
     rounds: int = ROUNDS
     images: int = IMAGES
+    loops: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def measure(wish: Wish, report: Report) -> Table:
     if wish.images < 2 * config.batch_size:
         raise InputError(f"An epoch needs at least {2 * config.batch_size} images here.")
     missing: list[str] = []
-    everyone = list(contestants(config))
+    everyone = _wanted(contestants(config), wish.loops)
     if find_spec("aum") is None:
         everyone = [c for c in everyone if c.options.get("margins") != "aum"]
         missing.append("Rows with the package aum are left out: `pip install aum` brings them.")
@@ -186,6 +187,16 @@ def measure(wish: Wish, report: Report) -> Table:
             "rounds": wish.rounds,
         },
     )
+
+
+def _wanted(everyone: Sequence[Contestant], names: Sequence[str] | None) -> list[Contestant]:
+    if names is None:
+        return list(everyone)
+    known = [one.name for one in everyone]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise NotFoundError(f"There is no loop {unknown[0]!r}; there are {', '.join(known)}.")
+    return [one for one in everyone if one.name in names]
 
 
 def settings(wish: Wish) -> RunConfig:
