@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from audit import __version__
-from audit.cli import app as dashboard
 from audit.cli import (
+    adopting,
     benching,
     corrupting,
     datasets,
@@ -25,6 +25,7 @@ from audit.cli import (
     scores,
     system,
 )
+from audit.cli import app as dashboard
 from audit.cli.session import WorkspaceOption, as_command, printable
 from audit.errors import AuditError
 
@@ -80,6 +81,7 @@ COMMANDS = (
     ("Training", "train", runs.train),
     ("Training", "cancel", runs.cancel),
     ("Training", "resume", runs.resume),
+    ("Training", "adopt", adopting.adopt),
     ("Finding suspects", "score", scores.score),
     ("Finding suspects", "audit", scores.audit),
     ("Finding suspects", "evaluate", scores.evaluate),

@@ -213,7 +213,7 @@ def run_record(workspace: Workspace, run: Run) -> Record:
         "code_version": run.code_version,
         "created_at": to_iso(run.created_at),
         "sealed_at": None if run.sealed_at is None else to_iso(run.sealed_at),
-        "config": run.config.to_json(),
+        "config": run.config.known(),
         "epochs_done": len(curves),
         "curves": [dict(point) for point in curves],
         "job": job,

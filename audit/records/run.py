@@ -67,8 +67,26 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Where a run comes from that somebody else's loop trained: its settings are not known here.
+
+    Parameters
+    ----------
+    file
+        Name of the recording that was taken over.
+    messages
+        Whole sentences of the recording that belong beside its scores.
+    """
+
+    file: str
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that decides what a training computes; two equal ones give equal dynamics.
+
+    Of a run that was trained elsewhere only epochs, probe and splits are known (`of_recording`).
 
     Parameters
     ----------
@@ -108,6 +126,8 @@ class RunConfig:
         probe ``planted`` only, ``None`` until that run exists.
     splits
         Splits whose samples are trained on.
+    elsewhere
+        Where a run comes from that was not trained here; ``None`` for our own.
     """
 
     preset: str
@@ -138,6 +158,7 @@ class RunConfig:
     probe_fraction: float | None = None
     base_run: str | None = None
     splits: tuple[Split, ...] = (Split.TRAIN,)
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         for name in ("image_size", "epochs", "batch_size", "threads", "shards"):
@@ -153,11 +174,39 @@ class RunConfig:
         if not self.splits:
             raise InputError("A run needs at least one split to train on.")
 
+    @classmethod
+    def of_recording(
+        cls, elsewhere: Elsewhere, *, epochs: int, probe: Probe, splits: tuple[Split, ...]
+    ) -> Self:
+        """Return what is known of a run that was trained elsewhere; `known` leaves out the rest."""
+        return cls(
+            preset="recorded",
+            architecture="elsewhere",
+            image_size=1,
+            epochs=epochs,
+            batch_size=1,
+            learning_rate=1.0,
+            probe=probe,
+            splits=splits,
+            elsewhere=elsewhere,
+        )
+
+    def known(self) -> dict[str, Any]:
+        """Return the settings to show, as plain JSON values: of a recorded run those that are known."""
+        values = self.to_json()
+        if self.elsewhere is None:
+            return values
+        return {name: values[name] for name in _KNOWN_OF_RECORDINGS}
+
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values; `from_json` gives the same record back."""
         values = asdict(self)
         values["milestones"] = list(self.milestones)
         values["splits"] = [str(split) for split in self.splits]
+        if self.elsewhere is None:
+            del values["elsewhere"]  # as before there was one, also for older versions
+        else:
+            values["elsewhere"]["messages"] = list(self.elsewhere.messages)
         return {name: str(v) if isinstance(v, StrEnum) else v for name, v in values.items()}
 
     @classmethod
@@ -180,7 +229,13 @@ class RunConfig:
         data["probe"] = Probe(data["probe"])
         data["milestones"] = tuple(data["milestones"])
         data["splits"] = tuple(Split(split) for split in data["splits"])
+        if elsewhere := data.get("elsewhere"):
+            messages = tuple(elsewhere["messages"])
+            data["elsewhere"] = Elsewhere(file=elsewhere["file"], messages=messages)
         return cls(**data)
+
+
+_KNOWN_OF_RECORDINGS = ("preset", "architecture", "epochs", "probe", "splits", "elsewhere")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -290,7 +290,7 @@ def load(workspace: Workspace, run: Run) -> TrainingDynamics:
                 for name in meta["signals"]
             },
             mean_probabilities=mean,
-            config=run.config,
+            config=None if run.config.elsewhere else run.config,
         )
 
 

@@ -31,7 +31,9 @@ def load(workspace: Workspace, run: Run) -> TrainingDynamics:
 
 
 def told(scores: Scores, runs: Sequence[Run], epochs: dict[str, int]) -> Scores:
-    """Return scores that say, before anything else, on how many epochs of which runs they rest.
+    """Return scores that say, before anything else, what their runs lack.
+
+    That is epochs of runs that did not come to their end, and what recordings from elsewhere say.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ def told(scores: Scores, runs: Sequence[Run], epochs: dict[str, int]) -> Scores:
         for run in runs
         if run.id in epochs
     )
+    for run in runs:
+        if run.config.elsewhere is not None:
+            sentences += run.config.elsewhere.messages
     return replace(scores, epochs=epochs, messages=(*sentences, *scores.messages))
 
 

@@ -81,7 +81,9 @@ def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
 
 def _purpose(launch: Launch) -> str:
     probes = dict.fromkeys(watching.LOOKS_FOR[run.config.probe] for run in launch.runs)
-    presets = dict.fromkeys(run.config.preset for run in launch.runs)
+    presets = dict.fromkeys(
+        "recorded elsewhere" if run.config.elsewhere else run.config.preset for run in launch.runs
+    )
     return f"{plain(' and '.join(presets))} · {plain(' and '.join(probes))}"
 
 
@@ -175,6 +177,10 @@ def _act(verb: Callable[..., None], *arguments: object) -> None:
 
 
 def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
+    for run in launch.runs:
+        if run.config.elsewhere is not None:
+            told = (f"Taken over from {run.config.elsewhere.file}.", *run.config.elsewhere.messages)
+            st.caption(plain(" ".join(told)))
     running = [s for s in standings if s.job is not None and s.job.state is JobState.RUNNING]
     for standing in running:
         assert standing.job is not None
@@ -271,7 +277,7 @@ def _chosen(shelf: Shelf, found: Survey, fact: watching.Facts) -> None:
         _card(shelf, found, launch, place="chosen")
     settings, removal = st.columns([3, 1], vertical_alignment="top")
     with settings, st.expander(f"Settings of {plain(fact.run.name)}"):
-        st.json(fact.run.config.to_json(), expanded=True)
+        st.json(fact.run.config.known(), expanded=True)
     with removal:
         _delete(shelf, fact)
 

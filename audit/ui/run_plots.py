@@ -77,10 +77,14 @@ def course_in_words(standings: Sequence[Standing]) -> str:
         if not standing.curves:
             continue
         first, last = standing.curves[0], standing.curves[-1]
+        went = [
+            f"the {name} went from {first[name]:{form}} to {last[name]:{form}}"
+            for name, form in (("loss", ".3f"), ("accuracy", ".0%"))
+            if name in first and name in last
+        ]
         parts.append(
             f"{standing.run.name}: after {len(standing.curves)} of {standing.run.config.epochs} "
-            f"epochs the loss went from {first['loss']:.3f} to {last['loss']:.3f} and the accuracy "
-            f"from {first['accuracy']:.0%} to {last['accuracy']:.0%}"
+            f"epochs {' and '.join(went) or 'nothing is known of them'}"
         )
     return "Loss and accuracy by epoch. " + ("; ".join(parts) or "No whole epoch yet") + "."
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from audit.detectors import explanation as explaining
+from audit.errors import RefusedError
 from audit.records.dataset import Dataset
 from audit.records.dynamics import Role, TrainingDynamics
 from audit.records.explanation import Course, Envelope, Explanation
@@ -34,10 +35,16 @@ def of(shelf: Shelf, dataset: Dataset, run: Run, explanation: Explanation) -> Co
     ------
     NotFoundError
         If run or scores are gone.
+    RefusedError
+        If the run recorded no margins.
     WorkspaceError
         If their files are damaged.
     """
     dynamics = shelf.dynamics(run.id)
+    if "margin" not in dynamics.signals:
+        raise RefusedError(
+            f"Run {run.name!r} recorded no margins, so there is no course to show beside what counts."
+        )
     is_own = (dynamics.sample == explanation.sample) & (dynamics.role == Role.GIVEN)
     row = int(np.flatnonzero(is_own)[0])
     margins = np.asarray(dynamics.signals["margin"][:, row], dtype=np.float64)

@@ -152,19 +152,24 @@ def base_config(config: RunConfig) -> RunConfig:
     )
 
 
+def new(dataset: Dataset, config: RunConfig, name: str) -> Run:
+    """Return a run that is not stored yet."""
+    return Run(
+        id=ids.new(),
+        name=name,
+        dataset_id=dataset.id,
+        dataset_fingerprint=dataset.fingerprint,
+        label_version="given",
+        config=config,
+        code_version=__version__,
+        created_at=datetime.now(UTC),
+    )
+
+
 def _add(workspace: Workspace, dataset: Dataset, config: RunConfig) -> Run:
     while True:
         taken = {run.name for run in run_rows.all(workspace)}
-        run = Run(
-            id=ids.new(),
-            name=free_name(dataset, config, taken),
-            dataset_id=dataset.id,
-            dataset_fingerprint=dataset.fingerprint,
-            label_version="given",
-            config=config,
-            code_version=__version__,
-            created_at=datetime.now(UTC),
-        )
+        run = new(dataset, config, free_name(dataset, config, taken))
         try:
             return run_rows.add(workspace, run)
         except RefusedError:
@@ -212,10 +217,14 @@ def resume(workspace: Workspace, reference: str) -> tuple[Run, Job]:
     Raises
     ------
     RefusedError
-        If the run is sealed, waiting or running.
+        If the run is sealed, waiting or running, or was recorded elsewhere.
     """
     refresh(workspace)
     run = run_rows.find(workspace, reference)
+    if run.config.elsewhere is not None:
+        raise RefusedError(
+            f"Run {run.name!r} was recorded elsewhere, so there is no training to go on with here."
+        )
     job = enqueue(workspace, run, resumes=True, notes=_notes_of_last_job(workspace, run))
     supervisor.start_waiting(workspace)
     return run_rows.find(workspace, run.id), job

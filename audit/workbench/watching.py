@@ -81,7 +81,9 @@ class Launch:
     @property
     def resumable(self) -> tuple[Run, ...]:
         """The runs that can go on."""
-        return tuple(run for run in self.runs if run.state in RESUMABLE)
+        return tuple(
+            run for run in self.runs if run.state in RESUMABLE and run.config.elsewhere is None
+        )
 
     @property
     def is_sealed(self) -> bool:
@@ -289,6 +291,8 @@ def next_step(launch: Launch) -> str | None:
     states = {run.state for run in launch.runs}
     if launch.is_under_way or not states & RESUMABLE:
         return None
+    if not launch.resumable:
+        return "It was not taken over to its end: delete it, then adopt its file again."
     if RunState.FAILED in states:
         return (
             "Mend what the sentence says, then resume: it goes on from the last whole epoch. If the "
@@ -444,8 +448,10 @@ def _took(job: Job | None) -> str:
 
 def _sealed(run: Run, curves: Sequence[Mapping[str, float]]) -> str:
     words = f"{run.config.epochs} {'epoch' if run.config.epochs == 1 else 'epochs'}"
-    if curves and "accuracy" in curves[-1]:
-        words += f" · loss {curves[-1]['loss']:.3f} · accuracy {curves[-1]['accuracy']:.0%}"
+    last = curves[-1] if curves else {}
+    # What was recorded elsewhere may know only one of them.
+    words += f" · loss {last['loss']:.3f}" if "loss" in last else ""
+    words += f" · accuracy {last['accuracy']:.0%}" if "accuracy" in last else ""
     return _spaced(words)
 
 

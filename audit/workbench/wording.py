@@ -32,6 +32,11 @@ _REPLACED: tuple[tuple[str, str], ...] = (
     (r"look again with 'labeltrace list jobs'", "look again under Runs"),
     (r"read (\S+/log), then cancel the job", "read its log, then cancel it"),
     (r"choose another --name\b", "choose another name"),
+    (
+        r"say which with --axes enk or --axes nek",
+        "adopt it with `labeltrace adopt`, which can be told",
+    ),
+    (r"score the file itself with `labeltrace score`", "score the file itself from a terminal"),
     (r" or choose another --workspace\b", ""),
     (r"name a reviewer with --reviewer or \w+", "enter your name"),
 )

@@ -1,8 +1,8 @@
-"""Runs: choose what to look for, start, watch, cancel, resume, score, delete."""
+"""Runs: choose what to look for, start, watch, cancel, resume, adopt, score, delete."""
 
 import streamlit as st
 
-from audit.ui import run_form, run_panels, session
+from audit.ui import adopt_form, run_form, run_panels, session
 
 st.title("Runs")
 st.caption(
@@ -13,4 +13,5 @@ shelf = session.shelf()
 run_panels.watch(shelf)
 dataset = run_form.draw(shelf)
 if dataset is not None:
+    adopt_form.draw(shelf, dataset)
     run_panels.history(shelf, dataset.id)

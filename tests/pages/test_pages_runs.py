@@ -111,6 +111,42 @@ def test_scores_that_failed_or_were_lost_say_why_and_can_be_asked_for_again(
     held.release()
 
 
+def test_what_was_recorded_elsewhere_becomes_a_run_that_scores(page, stage, tmp_path):
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        dataset = stage(workspace, tmp_path, methods=(), n_samples=40)
+        labels = dataset.given_labels
+    logits = np.random.default_rng(0).normal(size=(3, 40, 5)).astype(np.float32)
+    np.savez(tmp_path / "mine.npz", logits=logits, labels=labels)
+    np.savez(tmp_path / "others.npz", logits=logits, labels=(labels + 1) % 5)
+    app = page(tmp_path / "workspace", dataset="staged")
+    app.text_input(key="adopt_file").set_value(str(tmp_path / "others.npz"))
+    button(app, "Adopt").click().run()
+    assert not app.exception
+    assert "40 labels of 'others.npz' are not the given labels" in plain_texts(app)
+    app.text_input(key="adopt_file").set_value(str(tmp_path / "mine.npz"))
+    button(app, "Adopt").click().run()
+    assert not app.exception
+    (said,) = app.success
+    assert "staged-recorded-1 is there: 3 epochs of 40 samples" in said.value.replace("\\", "")
+    assert states(app) == ["sealed"]
+    assert "recorded elsewhere · ordinary training" in texts(app)
+    assert "Taken over from mine.npz." in plain_texts(app)
+    assert app.dataframe[0].value["Preset"].tolist() == ["recorded"]
+    app.multiselect[0].set_value(["margin"]).run()
+    button(app, "Score").click().run()
+    assert not app.exception
+    with Workspace.open(tmp_path / "workspace") as workspace:
+        (asked,) = jobs.every(workspace)
+        assert asked.arguments["requests"][0]["method"] == "margin"
+        if not asked.is_over:
+            queue.request_stop(workspace, asked)
+
+
+def plain_texts(app):
+    """What a page says, without the backslashes that keep Streamlit from reading markdown in it."""
+    return texts(app).replace("\\", "")
+
+
 def test_the_dataset_of_the_address_is_chosen(page, staged_copy, stage, tmp_path):
     with Workspace.open(staged_copy) as workspace:
         stage(workspace, tmp_path, name="a second one", n_samples=30, methods=("margin",))
