@@ -9,7 +9,7 @@ from audit.errors import NotFoundError
 from audit.records.dataset import ImportPlan
 from audit.records.decision import to_iso
 from audit.records.job import Job
-from audit.records.run import Run
+from audit.records.run import Run, RunState
 from audit.store import datasets as dataset_rows
 from audit.store import decisions as decision_rows
 from audit.store import dynamics as dynamics_store
@@ -18,7 +18,7 @@ from audit.store import runs as run_rows
 from audit.store import scores as score_rows
 from audit.store.workspace import Workspace
 from audit.workbench import datasets as dataset_verbs
-from audit.workbench import referring
+from audit.workbench import referring, settled
 from audit.workbench import runs as run_verbs
 from audit.workbench.datasets import Removal
 
@@ -215,10 +215,17 @@ def run_record(workspace: Workspace, run: Run) -> Record:
         "sealed_at": None if run.sealed_at is None else to_iso(run.sealed_at),
         "config": run.config.known(),
         "epochs_done": len(curves),
+        "outcome": _outcome(run, curves),
+        "settled_after": settled.after(run, curves),
         "curves": [dict(point) for point in curves],
         "job": job,
         "bytes_on_disk": run_rows.size_on_disk(workspace, run.id),
     }
+
+
+def _outcome(run: Run, curves: Sequence[Mapping[str, float]]) -> str | None:
+    """Return how a sealed run ended, ``None`` for others."""
+    return settled.epochs_in_words(run, len(curves)) if run.state is RunState.SEALED else None
 
 
 def job_record(job: Job) -> dict[str, Any]:

@@ -105,6 +105,13 @@ WorkersOption = Annotated[
     typer.Option("--workers", min=1, help="Processes for --launcher torchrun; one per GPU."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of every random draw in the run.")]
+StopOption = Annotated[
+    bool,
+    typer.Option(
+        "--stop-when-stable",
+        help="Seal a run as soon as its ranking has settled, if it does before its last epoch.",
+    ),
+]
 SplitsOption = Annotated[
     str,
     typer.Option("--splits", metavar="S,…", help="Splits to train on and score: train, val, test."),
@@ -160,6 +167,7 @@ def train(
     workers: WorkersOption = None,
     seed: SeedOption = 0,
     splits: SplitsOption = "train",
+    stop_when_stable: StopOption = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the run ids and return; training goes on.")
     ] = False,
@@ -182,6 +190,7 @@ def train(
         workers=parse_workers(launcher, workers),
         seed=seed,
         splits=parse_splits(splits),
+        stop_when_stable=stop_when_stable,
     )
     with session.workspace() as workspace:
         found = dataset_rows.find(workspace, dataset)
@@ -240,8 +249,9 @@ def run_sentence(run: Run) -> str:
         if config.backbone is None
         else f"classifier on {config.backbone} features"
     )
+    most = "at most " if config.stop_when_stable else ""
     return (
-        f"{printable(run.name)}: {what}, {config.epochs} epochs at {config.image_size} px, "
+        f"{printable(run.name)}: {what}, {most}{config.epochs} epochs at {config.image_size} px, "
         f"augmentation {config.augmentation}, {config.precision} on {config.device}, "
         f"{config.threads} {'thread' if config.threads == 1 else 'threads'}, seed {config.seed}"
     )

@@ -34,6 +34,7 @@ from audit.cli.runs import (
     ShardsOption,
     SizeOption,
     SplitsOption,
+    StopOption,
     WeightsOption,
     WorkersOption,
     parse_splits,
@@ -185,6 +186,7 @@ def audit(
     workers: WorkersOption = None,
     seed: SeedOption = 0,
     splits: SplitsOption = "train",
+    stop_when_stable: StopOption = False,
     budget: BudgetOption = Budget.FULL,
     param: ParamOption = [],  # noqa: B006  typer copies it
     force: ForceOption = False,
@@ -220,6 +222,7 @@ def audit(
         workers=parse_workers(launcher, workers),
         seed=seed,
         splits=parse_splits(splits),
+        stop_when_stable=stop_when_stable,
     )
     with progress(session, "looking at the source") as report:
         planned = dataset_verbs.plan(source, options, report)
@@ -325,10 +328,14 @@ def _trainings_in_words(needed: Mapping[Probe, Sequence[RunConfig]]) -> str:
     """Return how many trainings of which kind the methods take, in a sentence."""
     n_runs = sum(len(configs) for configs in needed.values())
     kinds = [
-        f"{len(configs)} × {configs[0].epochs} epochs ({LOOKS_FOR[probe]})"
+        f"{len(configs)} × {_most(configs[0])}{configs[0].epochs} epochs ({LOOKS_FOR[probe]})"
         for probe, configs in needed.items()
     ]
     return f"{n_runs} {'training' if n_runs == 1 else 'trainings'} needed: {', '.join(kinds)}."
+
+
+def _most(config: RunConfig) -> str:
+    return "at most " if config.stop_when_stable else ""
 
 
 def _score(

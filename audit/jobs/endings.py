@@ -94,6 +94,8 @@ def words(job: Job, state: JobState, result: Mapping[str, Any] | None = None) ->
     ... )
     >>> words(job, JobState.DONE, {"epochs": 9, "seconds": 61.2})
     'sealed after 9 epochs'
+    >>> words(job, JobState.DONE, {"epochs": 5, "planned_epochs": 9, "seconds": 34.0})
+    'settled after 5 of 9 epochs'
     >>> words(job, JobState.CANCELLED)
     'stopped in epoch 3 of 9'
     """
@@ -111,7 +113,9 @@ def words(job: Job, state: JobState, result: Mapping[str, Any] | None = None) ->
 
 def _done(job: Job, result: Mapping[str, Any]) -> str:
     if job.kind == "train":
-        epochs = result.get("epochs")
+        epochs, planned = result.get("epochs"), result.get("planned_epochs")
+        if epochs is not None and planned is not None and epochs < planned:
+            return f"settled after {epochs} of {planned} epochs"
         return "sealed" if epochs is None else f"sealed after {epochs} epochs"
     if job.kind == "score":
         methods = ", ".join(str(answer["method"]) for answer in result.get("scores", ()))

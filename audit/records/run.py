@@ -126,6 +126,9 @@ class RunConfig:
         probe ``planted`` only, ``None`` until that run exists.
     splits
         Splits whose samples are trained on.
+    stop_when_stable
+        Whether the run ends, sealed, as soon as its ranking has settled (`numerics.stability`); `epochs`
+        is the most it takes then, and the schedule is that of all of them.
     elsewhere
         Where a run comes from that was not trained here; ``None`` for our own.
     """
@@ -158,6 +161,7 @@ class RunConfig:
     probe_fraction: float | None = None
     base_run: str | None = None
     splits: tuple[Split, ...] = (Split.TRAIN,)
+    stop_when_stable: bool = False
     elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:

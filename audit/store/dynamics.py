@@ -158,6 +158,24 @@ class DynamicsWriter:
         """Number of whole epochs on the disk."""
         return recordings.n_written(self._making.folder)
 
+    def read_epoch(self, epoch: int, name: str) -> NDArray[np.generic]:
+        """Return what was written of a signal in an epoch, (R,).
+
+        Raises
+        ------
+        WorkspaceError
+            If the file is damaged.
+        """
+        assert 0 <= epoch < self._n_planned, "only written epochs can be read"
+        with _reading(self._run):
+            return np.array(
+                filing.read_array(self._making.folder / f"{name}.npy", mapped=True)[epoch]
+            )
+
+    def read_curves(self, n_epochs: int) -> list[dict[str, float]]:
+        """Return what the first epochs recorded beside their signals, as `curves` does."""
+        return recordings.read_curves(self._making.folder)[:n_epochs]
+
     @property
     def checkpoint_path(self) -> Path:
         """Where the checkpoint belongs; gone once the run is sealed."""

@@ -163,7 +163,7 @@ def _card(
         backbone=config.backbone,
         preset=config.preset,
         schedule=str(config.schedule),
-        epochs=config.epochs,
+        epochs=max(one.sequences.shape[1] for one in material),
         data="; ".join(
             f"{dataset.name}: {len(one.is_wrong)} images, {dataset.n_classes} classes"
             for dataset, one in zip(datasets, material, strict=True)

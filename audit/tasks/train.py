@@ -8,6 +8,7 @@ at any moment loses at most the epoch it fell into.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from audit.store import runs as run_rows
 from audit.store.dynamics import DynamicsWriter
 from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
+from audit.tasks.stability import Stability
 from audit.training import backbones, features, rows
 from audit.training import crew as crews
 from audit.training.crew import Crew
@@ -64,7 +66,7 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
     Returns
     -------
     mapping
-        ``run``, ``epochs``, ``rows``, ``seconds``, ``images_per_second``.
+        ``run``, ``epochs``, ``planned_epochs``, ``seconds``, ``images_per_second``.
 
     Raises
     ------
@@ -135,8 +137,9 @@ def follow(workspace: Workspace, job: Job) -> None:
         tensors, metadata = weights.read_tensors(ready.checkpoint)
         training.load_state_tensors(_under("training.", tensors))
         first_epoch = int(metadata["epochs"])
-    for _ in training.epochs(crews.agreed(crew, first_epoch)):
-        pass
+    for step in training.epochs(crews.agreed(crew, first_epoch)):
+        if step.ends_epoch and record.config.stop_when_stable and crews.agreed(crew, 0):
+            break
     crews.leave(crew)
 
 
@@ -160,6 +163,7 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
         crews.join(crew, record.config.device)
         training = _training(ready, record, notes, crew)
         first_epoch = crews.agreed(crew, _restore(writer, training, notes))
+        read_margins = partial(writer.read_epoch, name="margin")
         told = _record(
             writer,
             training,
@@ -167,6 +171,8 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
             record,
             _part(report, ready.begins, 1.0),
             first_epoch=first_epoch,
+            stability=Stability(ready.table.role, read_margins, n_planned=record.config.epochs),
+            crew=crew,
         )
     crews.leave(crew)
     return told
@@ -280,9 +286,13 @@ def _record(
     report: Report,
     *,
     first_epoch: int,
+    stability: Stability,
+    crew: Crew,
 ) -> Mapping[str, Any]:
     """Train the epochs that are missing, write each as it ends, seal."""
     config = record.config
+    n_epochs = first_epoch
+    stability.restore(writer.read_curves(first_epoch))
     started = time.monotonic()
     n_seen = 0
     said = ""
@@ -300,17 +310,21 @@ def _record(
         said = f" · loss {step.loss:.3f} · accuracy {step.accuracy:.0%}"
         signals = notes.end_epoch()
         n_seen += len(signals["margin"])
-        writer.write_epoch(
-            step.epoch, signals, progress={"loss": step.loss, "accuracy": step.accuracy}
-        )
-        if step.epoch + 1 < config.epochs:
-            _keep_checkpoint(writer, training, notes, record, step.epoch + 1)
+        course = {"loss": step.loss, "accuracy": step.accuracy}
+        course |= stability.after_epoch(step.epoch, signals)
+        writer.write_epoch(step.epoch, signals, progress=course)
+        n_epochs = step.epoch + 1
+        if config.stop_when_stable and crews.agreed(crew, int(stability.is_settled)):
+            break
+        if n_epochs < config.epochs:
+            _keep_checkpoint(writer, training, notes, record, n_epochs)
     report(1.0, "sealing")
     seconds = time.monotonic() - started
-    writer.seal(notes.mean_probabilities())
+    writer.seal(notes.mean_probabilities(), n_epochs=n_epochs)
     return {
         "run": record.id,
-        "epochs": config.epochs,
+        "epochs": n_epochs,
+        "planned_epochs": config.epochs,
         "seconds": round(seconds, 3),
         "images_per_second": round(n_seen / seconds, 1) if n_seen else None,
         "messages": messages,

@@ -53,6 +53,7 @@ class Wishes:
     workers: int | None = None
     seed: int = 0
     splits: tuple[Split, ...] = (Split.TRAIN,)
+    stop_when_stable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,7 @@ def settle(
         probe=wishes.probe,
         probe_fraction=wishes.probe_fraction,
         splits=wishes.splits,
+        stop_when_stable=wishes.stop_when_stable,
     )
     return on_devices(probe_parts(config), wishes.device)
 

@@ -24,7 +24,7 @@ from audit.store import runs as run_rows
 from audit.store import scores as score_rows
 from audit.store import unfinished
 from audit.store.run_jobs import RESUMABLE
-from audit.workbench import estimating, runs
+from audit.workbench import estimating, runs, settled
 from audit.workbench.shelf import Shelf
 from audit.workbench.wording import on_the_page
 
@@ -447,7 +447,7 @@ def _took(job: Job | None) -> str:
 
 
 def _sealed(run: Run, curves: Sequence[Mapping[str, float]]) -> str:
-    words = f"{run.config.epochs} {'epoch' if run.config.epochs == 1 else 'epochs'}"
+    words = settled.epochs_in_words(run, len(curves))
     last = curves[-1] if curves else {}
     # What was recorded elsewhere may know only one of them.
     words += f" · loss {last['loss']:.3f}" if "loss" in last else ""
