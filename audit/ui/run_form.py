@@ -18,7 +18,7 @@ from audit.records.run import Augmentation, Precision, Probe
 from audit.store import datasets as dataset_rows
 from audit.ui import palette, session, shell
 from audit.ui.texts import plain
-from audit.workbench import estimating, launching, machine, scoring, watching
+from audit.workbench import estimating, launching, machine, scoring, settled, watching
 from audit.workbench.launching import Plan
 from audit.workbench.scoring import Budget
 from audit.workbench.settling import Wishes
@@ -280,6 +280,12 @@ def _ask_training(preset: Preset, dataset: Dataset, look: _Look) -> dict[str, An
         help="Of every random draw. The same settings and seed give the same run.",
     )
     splits = _ask_splits(dataset)
+    stops = st.checkbox(
+        "Stop when the ranking has settled",
+        key="run_stop_when_stable",
+        help=f"Seals a run before its last epoch if it can. {settled.EXPLAINED} docs/stability.md says "
+        "what this saves and costs.",
+    )
     return {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -288,6 +294,7 @@ def _ask_training(preset: Preset, dataset: Dataset, look: _Look) -> dict[str, An
         "precision": None if precision == _PRESET else precision,
         "seed": seed or 0,
         "splits": splits,
+        "stop_when_stable": stops,
     }
 
 
@@ -339,7 +346,8 @@ def _runs_in_words(planned: Plan) -> list[str]:
         config, n_runs = part.configs[0], len(part.configs)
         kind = "" if config.probe is Probe.NONE else f" with {watching.LOOKS_FOR[config.probe]}"
         times = f"{n_runs} × " if n_runs > 1 else ""
-        words.append(f"{times}{config.epochs} epochs{kind}")
+        most = "at most " if config.stop_when_stable else ""
+        words.append(f"{times}{most}{config.epochs} epochs{kind}")
     return words
 
 
@@ -387,7 +395,8 @@ def _estimate(planned: Plan) -> None:
             else "a rough guess: nothing like it has run here yet"
         )
     waits = f" It waits for {plain(planned.waits_for)} first." if planned.waits_for else ""
-    st.markdown(f"**{plain(time[0].upper() + time[1:])}** {plain(where)}")
+    less = ", less if the ranking settles sooner" if config.stop_when_stable else ""
+    st.markdown(f"**{plain(time[0].upper() + time[1:])}** {plain(where + less)}")
     st.caption(f"{plain(source[0].upper() + source[1:].rstrip('.'))}.{waits}")
 
 

@@ -10,9 +10,10 @@ import streamlit as st
 
 from audit.errors import AuditError
 from audit.records.job import Job, JobState
+from audit.records.run import RunState
 from audit.ui import figures, palette, run_plots, run_rows, shell
 from audit.ui.texts import plain
-from audit.workbench import datasets, estimating, launching, vitals, watching
+from audit.workbench import datasets, estimating, launching, settled, vitals, watching
 from audit.workbench.shelf import Shelf
 from audit.workbench.watching import Launch, Standing, Survey
 from audit.workbench.wording import on_the_page
@@ -68,7 +69,9 @@ def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
         _facts(shelf, launch, standings)
         if any(standing.curves for standing in standings):
             was_seen = launch.id in st.session_state.get(_SEEN, set())
-            with st.expander("Loss and accuracy", expanded=was_seen or place == "chosen"):
+            with st.expander(
+                "Loss, accuracy and stability", expanded=was_seen or place == "chosen"
+            ):
                 st.plotly_chart(
                     run_plots.course(standings, colours),
                     key=f"course_{key}",
@@ -76,6 +79,7 @@ def _card(shelf: Shelf, found: Survey, launch: Launch, *, place: str) -> None:
                     config={"displayModeBar": False},
                     alt=run_plots.course_in_words(standings),
                 )
+                _stability(standings)
         _log(shelf, launch, key)
 
 
@@ -197,6 +201,13 @@ def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
         st.caption(plain(" · ".join(parts)))
 
 
+def _stability(standings: list[Standing]) -> None:
+    """Say which rankings have settled, and what that means to who asks."""
+    said = [settled.so_far(standing.run, standing.curves) for standing in standings]
+    words = " ".join(plain(sentence) for sentence in said if sentence)
+    st.caption(words or "Stability of the ranking", help=settled.EXPLAINED)
+
+
 def _log(shelf: Shelf, launch: Launch, key: str) -> None:
     jobs = [job for job in launch.jobs.values() if job.started_at is not None]
     jobs += [job for job in launch.scoring if job.error is not None][-1:]
@@ -236,7 +247,7 @@ def history(shelf: Shelf, dataset_id: str) -> None:
             "Planted": watching.LOOKS_FOR[fact.run.config.probe],
             "Preset": fact.run.config.preset,
             "State": str(fact.run.state),
-            "Epochs": f"{fact.epochs_done} of {fact.run.config.epochs}",
+            "Epochs": _epochs(fact),
             "Took": None if fact.seconds is None else estimating.in_words(fact.seconds),
             "Accuracy": fact.accuracy,
             "On disk": fact.n_bytes,
@@ -266,6 +277,12 @@ def history(shelf: Shelf, dataset_id: str) -> None:
         st.caption("Choose a row to see its curves and settings, score it further or delete it.")
         return
     _chosen(shelf, found, facts[picked[0]])
+
+
+def _epochs(fact: watching.Facts) -> str:
+    planned = fact.run.config.epochs
+    has_settled = fact.run.state is RunState.SEALED and 0 < fact.epochs_done < planned
+    return f"{fact.epochs_done} of {planned}" + (", settled" if has_settled else "")
 
 
 def _chosen(shelf: Shelf, found: Survey, fact: watching.Facts) -> None:

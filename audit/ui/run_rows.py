@@ -62,6 +62,7 @@ def _run(standing: Standing, colours: Palette) -> str:
     left = ""
     if standing.seconds_left is not None:
         left = f"{estimating.in_words(standing.seconds_left)} left"
+        left += ", or less" if run.config.stop_when_stable else ""
     state = str(run.state)
     chip = (
         f'<span class="lt-chip" data-testid="run-state" data-run="{escape(run.id)}" '
