@@ -15,7 +15,7 @@ from audit.errors import InputError, NotFoundError
 from audit.records.dataset import Dataset
 from audit.ui import address
 from audit.ui.texts import plain
-from audit.workbench import class_choices, cuts, flag_sets, suspects
+from audit.workbench import class_choices, cuts, flag_sets, provisional, suspects
 from audit.workbench.class_choices import Choices
 from audit.workbench.cuts import Distribution
 from audit.workbench.flag_sets import Flags
@@ -69,6 +69,8 @@ def parse(
     name, method = plain(dataset.name), asked.get("method") or methods[0]
     if method not in methods:
         what = "is no method" if method not in catalog.names() else f"has not scored {name} yet"
+        if method == provisional.METHOD:
+            what = "is of a run in training, and none has an epoch now"
         known = plain(", ".join(methods))
         wrong.append(f"{_shown(method)} {what}; there are {known}. Showing {plain(methods[0])}.")
         method = methods[0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from audit.errors import RefusedError
 from audit.records.dataset import Dataset
 from audit.records.decision import Decision
-from audit.workbench import likely, suspects
+from audit.workbench import likely, provisional, suspects
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, Ranked, State
 
@@ -98,6 +98,11 @@ def page(
     NotFoundError
         If the method, class or score is not known.
     """
+    if filters.method == provisional.METHOD:
+        raise RefusedError(
+            "A provisional ranking moves with every epoch and is not reviewed: wait until the run is sealed "
+            "and scored."
+        )
     if not shelf.latest(dataset):
         raise RefusedError(
             f"Dataset {dataset.name!r} has no scores yet: train and score a run first."

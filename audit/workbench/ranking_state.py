@@ -5,6 +5,7 @@ from audit.records.dataset import Dataset
 from audit.records.run import RunState
 from audit.store import jobs as job_rows
 from audit.store import runs as run_rows
+from audit.workbench import provisional
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Ranked
 
@@ -29,6 +30,8 @@ def unscored(shelf: Shelf, dataset: Dataset) -> str:
 
 def remarks(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> tuple[str, ...]:
     """Return whole sentences about scores that something newer exists for, or will soon."""
+    if ranking.provisional is not None:
+        return ()
     said: list[str] = []
     spec = ranking.scores.spec
     entry = catalog.entry(spec.name)
@@ -55,7 +58,52 @@ def remarks(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> tuple[str, ...]:
     busy = _busy(shelf, dataset)
     if busy is not None:
         said.append(f"{busy} Until it ends, this page shows the scores that there are.")
+    if provisional.is_there(shelf, dataset):
+        said.append(
+            f"The method “{provisional.METHOD}” shows what the run in training suspects so far."
+        )
     return tuple(said)
+
+
+def no_provisional(shelf: Shelf, dataset: Dataset) -> str:
+    """Return why there is no provisional ranking, or none any more, and what there is instead."""
+    runs = run_rows.all(shelf.workspace, dataset.id)
+    if not runs:
+        return unscored(shelf, dataset)
+    run = provisional.running(shelf, dataset) or runs[-1]
+    if run.state is RunState.RUNNING:
+        return (
+            f"Run {run.name!r} is being trained and no epoch has finished yet: its provisional suspects "
+            "appear here after the first."
+        )
+    if run.state is RunState.QUEUED:
+        return f"Run {run.name!r} waits for its device: nothing of it can be ranked yet."
+    if run.state is not RunState.SEALED:
+        return (
+            f"Run {run.name!r} is not being trained any more, it is {run.state}: resume it, or score what is "
+            "there, on Runs."
+        )
+    methods = final_methods(shelf, dataset)
+    if not methods:
+        return (
+            f"Run {run.name!r} is sealed, so there is no provisional ranking any more: its scores are being "
+            "made, or can be asked for on Runs."
+        )
+    return (
+        f"Run {run.name!r} is sealed, so there is no provisional ranking any more: its final scores are "
+        f"there, by {', '.join(methods)}."
+    )
+
+
+def final_methods(shelf: Shelf, dataset: Dataset) -> tuple[str, ...]:
+    """Return the methods whose newest scores rest on the newest run of a dataset."""
+    runs = run_rows.all(shelf.workspace, dataset.id)
+    latest = shelf.latest(dataset)
+    return tuple(
+        name
+        for name in catalog.names()
+        if runs and name in latest and runs[-1].id in latest[name].run_ids
+    )
 
 
 def _busy(shelf: Shelf, dataset: Dataset) -> str | None:

@@ -17,7 +17,7 @@ from audit.records.decision import Decision, Undo, Verdict
 from audit.records.run import RunState
 from audit.store import decisions as decision_rows
 from audit.store import runs as run_rows
-from audit.workbench import flag_sets, suspects
+from audit.workbench import flag_sets, provisional, suspects
 from audit.workbench.flag_sets import Flags
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, Ranked
@@ -115,7 +115,8 @@ class View:
     scores
         Per method with scores, in the catalogue's order.
     scored_by
-        The entry of `scores` of the method that was asked for, ``None`` without scores.
+        The entry of `scores` of the method that was asked for, ``None`` without scores; what a running
+        run says of it where that was asked for, which is not among `scores`.
     standing
         The decision that counts, or ``None``.
     overruled
@@ -295,6 +296,8 @@ def view(
         _score(shelf, dataset, name, position) for name in suspects.methods(shelf, dataset)
     )
     leading = next((score for score in scores if score.method == method), None)
+    if method == provisional.METHOD:
+        leading = _score(shelf, dataset, method, position)
     ordered = [leading, *scores] if leading else scores
     history = shelf.logbook(dataset).history(key) if shelf.standing(dataset) else ()
     standing = history[-1] if history else None
@@ -454,12 +457,12 @@ def _why_untrained(shelf: Shelf, dataset: Dataset, sample: View) -> str:
 
 def _score(shelf: Shelf, dataset: Dataset, method: str, position: int) -> MethodScore:
     ranking: Ranked = suspects.ranked(shelf, dataset, method)
-    scores, entry = ranking.scores, catalog.entry(method)
+    scores, entry = ranking.scores, catalog.entry(ranking.scores.spec.name)
     rank = int(ranking.ranks[position])
     n_scored: Any = shelf.keep(("n scored", ranking.scores_id), lambda: int(ranking.ranks.max()))
     return MethodScore(
         method=method,
-        title=entry.title,
+        title=entry.title if ranking.provisional is None else ranking.provisional.in_words,
         scores_id=ranking.scores_id,
         suspicion=float(scores.suspicion[position]) if rank else None,
         rank=rank or None,

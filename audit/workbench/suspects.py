@@ -17,7 +17,9 @@ from audit.errors import InputError, NotFoundError
 from audit.records.dataset import Dataset
 from audit.records.scores import Scores
 from audit.store import scores as score_rows
+from audit.workbench import ordering, provisional
 from audit.workbench.flag_sets import Flags
+from audit.workbench.provisional import Provisional
 from audit.workbench.shelf import UNDECIDED, VERDICTS, Shelf
 
 
@@ -74,6 +76,9 @@ class Ranked:
     ----------
     scores_id, scores
         Where it comes from.
+    provisional
+        The run and epoch that it was read from where nothing is stored, because the run is still being
+        trained; ``None`` for stored scores.
     order
         Positions of all N samples, most suspicious first, unscored last, (N,) int64.
     ranks
@@ -84,6 +89,12 @@ class Ranked:
     scores: Scores
     order: NDArray[np.int64]
     ranks: NDArray[np.int64]
+    provisional: Provisional | None = None
+
+    @property
+    def method(self) -> str:
+        """What it is called in addresses and in the evidence of decisions."""
+        return provisional.METHOD if self.provisional is not None else self.scores.spec.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,6 +120,12 @@ def methods(shelf: Shelf, dataset: Dataset) -> tuple[str, ...]:
     return tuple(name for name in catalog.names() if name in latest)
 
 
+def methods_now(shelf: Shelf, dataset: Dataset) -> tuple[str, ...]:
+    """Return `methods`, and `provisional.METHOD` after them while a run is trained and has an epoch."""
+    names = methods(shelf, dataset)
+    return (*names, provisional.METHOD) if provisional.is_there(shelf, dataset) else names
+
+
 def ranked(shelf: Shelf, dataset: Dataset, method: str | None = None) -> Ranked:
     """Return a dataset's samples as a method orders them.
 
@@ -117,13 +134,16 @@ def ranked(shelf: Shelf, dataset: Dataset, method: str | None = None) -> Ranked:
     shelf, dataset
         What to look at.
     method
-        Name of a method with scores; ``None`` takes the first of the catalogue that has some.
+        Name of a method with scores, or `provisional.METHOD`; ``None`` takes the first of the catalogue
+        that has scores.
 
     Raises
     ------
     NotFoundError
-        If the method, or any method at all, has no scores on this dataset.
+        If the method, or any method at all, has no scores on this dataset, or no run is being trained.
     """
+    if method == provisional.METHOD:
+        return _provisional(provisional.find(shelf, dataset))
     latest = shelf.latest(dataset)
     if method is None:
         method = next((name for name in catalog.names() if name in latest), None)
@@ -151,15 +171,18 @@ def ranked_by(shelf: Shelf, dataset: Dataset, scores_id: str) -> Ranked:
 
 def _ranked(shelf: Shelf, scores_id: str) -> Ranked:
     scores = shelf.scores(scores_id)
-    is_scored = ~np.isnan(scores.suspicion)
-    # The quantity orders more finely than suspicion, which saturates in its sigmoid.
-    low_is_suspect = catalog.entry(scores.spec.name).low_is_suspect
-    by = np.where(low_is_suspect, scores.quantity, -scores.quantity)
-    order = np.argsort(np.where(is_scored, by, np.inf), kind="stable").astype(np.int64)
-    ranks = np.zeros(len(order), dtype=np.int64)
-    n_scored = int(is_scored.sum())
-    ranks[order[:n_scored]] = np.arange(1, n_scored + 1)
+    order, ranks = ordering.of_scores(scores)
     return Ranked(scores_id=scores_id, scores=scores, order=order, ranks=ranks)
+
+
+def _provisional(found: Provisional) -> Ranked:
+    return Ranked(
+        scores_id=found.id,
+        scores=found.scores,
+        order=found.order,
+        ranks=found.ranks,
+        provisional=found,
+    )
 
 
 def flagged(ranking: Ranked, cut: float | None = None) -> NDArray[np.bool_]:
@@ -257,6 +280,8 @@ def select(
         keeps &= ranking.scores.suggested_label == class_index(dataset, filters.suggested)
     if filters.by or filters.not_by:
         keeps &= _by_flags(filters, beside(shelf, dataset, filters) if others is None else others)
+    if ranking.provisional is not None:
+        keeps &= ranking.ranks > 0  # what the run planted, or does not train, has no place in it
     positions = ranking.order[keeps[ranking.order]]
     return Selection(
         positions=positions,

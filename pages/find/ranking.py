@@ -11,6 +11,7 @@ from audit.ui import (
     confusion,
     distribution,
     filters,
+    following,
     gallery,
     layout,
     score_card,
@@ -18,7 +19,14 @@ from audit.ui import (
     shell,
 )
 from audit.ui.texts import plain
-from audit.workbench import class_choices, cuts, ranking_state, ranking_view, suspects
+from audit.workbench import (
+    class_choices,
+    cuts,
+    provisional,
+    ranking_state,
+    ranking_view,
+    suspects,
+)
 
 shelf = session.shelf()
 
@@ -47,12 +55,18 @@ if dataset is None:
         shell.page_path("datasets"), label="Go to Datasets", icon=":material/arrow_forward:"
     )
     st.stop()
-methods = suspects.methods(shelf, dataset)
+methods = suspects.methods_now(shelf, dataset)
 if not methods:
+    if provisional.running(shelf, dataset) is not None:
+        following.wait_for_an_epoch(shelf, dataset)
     stop_unscored(dataset)
 if filters.is_opened():
     open_anew()
 asked = filters.asked()
+is_over = asked.get("method") == provisional.METHOD not in methods
+if is_over:
+    following.ended(shelf, dataset)
+    del asked["method"]
 chosen, refusals = filters.parse(asked, dataset, methods)
 ranking = suspects.ranked(shelf, dataset, chosen.method)
 with bar:
@@ -71,8 +85,11 @@ st.session_state["ranking-as-of"] = (dataset.id, chosen), view.as_of
 with heading:
     st.space("stretch")
     score_card.draw(ranking.scores)
-    if st.button("Review these", type="primary", icon=":material/keyboard:"):
+    is_final = ranking.provisional is None
+    if is_final and st.button("Review these", type="primary", icon=":material/keyboard:"):
         st.switch_page(shell.page_path("review"), query_params=filters.as_address(dataset, chosen))
+if ranking.provisional is not None:
+    following.banner(shelf, ranking.provisional)
 filters.draw_flag_sets(chosen)
 for sentence in (*refusals, *wrong_cut, *wrong_page):
     st.warning(sentence)

@@ -4,7 +4,15 @@ import streamlit as st
 
 from audit.errors import AuditError, NotFoundError
 from audit.records.dataset import Dataset
-from audit.ui import filters, palette, sample_panels, session, shell, trajectory_plots
+from audit.ui import (
+    filters,
+    following,
+    palette,
+    sample_panels,
+    session,
+    shell,
+    trajectory_plots,
+)
 from audit.ui.texts import plain
 from audit.workbench import sample_view, suspects, trajectories
 from audit.workbench.sample_view import View
@@ -80,7 +88,8 @@ def draw_right(dataset: Dataset, sample: View, found: tuple[Trajectory, ...]) ->
             alt=trajectories.summary(dataset, chosen),
         )
         sample_panels.remarks(chosen)
-    if sample.scored_by is not None and sample.scored_by.rank is not None:
+    is_explained = sample.scored_by in sample.scores
+    if is_explained and sample.scored_by is not None and sample.scored_by.rank is not None:
         st.page_link(
             shell.page_path("explain"), label="Explain the suspicion", icon=ARROW,
             query_params={"dataset": dataset.name, "sample": sample.key},
@@ -102,7 +111,7 @@ if dataset is None:
     st.page_link(shell.page_path("datasets"), label="Go to Datasets", icon=ARROW)
     st.stop()
 with bar:
-    methods = suspects.methods(shelf, dataset)
+    methods = suspects.methods_now(shelf, dataset)
     method, notes = sample_panels.choose_method(dataset, methods)
     keys = sample_panels.finder(shelf, dataset, on_open=open_sample)
 for note in notes:
@@ -123,6 +132,8 @@ with heading:
         query_params=filters.as_address(dataset, listed),
     )  # fmt: skip
 ranking = suspects.ranked(shelf, dataset, method) if method else None
+if ranking is not None and ranking.provisional is not None:
+    following.banner(shelf, ranking.provisional, follows=False)
 found = find_trajectories(dataset, position, ranking)
 left, right = st.columns([5, 8], gap="large")
 with left:

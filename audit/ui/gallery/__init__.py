@@ -86,7 +86,7 @@ def data(view: Listing, reviewer: str) -> dict[str, Any]:
         As `draw` takes them.
     """
     is_dark = palette.current() is palette.DARK
-    dataset, method = view.dataset, view.ranking.scores.spec.name
+    dataset, method = view.dataset, view.ranking.method
     positions = [tile.position for tile in view.tiles]
     classes = list(dataset.class_names) if dataset.n_classes <= _MOST_CLASSES_SENT else None
     asked = urlencode({"method": method, "count": 1, "classes": 1})
@@ -98,6 +98,8 @@ def data(view: Listing, reviewer: str) -> dict[str, Any]:
         "reviewer": reviewer,
         "classes": classes,
         "classes_address": f"api/datasets/{dataset.id}/queue?{asked}",
+        # What moves with every epoch is looked at; decided is on the sample's own page.
+        "only_looks": view.ranking.provisional is not None,
         "tiles": [asdict(tile) for tile in view.tiles],
         "sheet": sheet_address(dataset.id, positions, is_dark=is_dark),
         "next_sheet": sheet_address(dataset.id, view.next_positions, is_dark=is_dark),

@@ -277,7 +277,8 @@ class Gallery {
       const state = `${isSelected} ${describe(tile)}`;
       if (node.state === state) return;
       node.state = state;
-      node.setAttribute("aria-pressed", String(isSelected));
+      if (this.data.only_looks) node.removeAttribute("aria-pressed");
+      else node.setAttribute("aria-pressed", String(isSelected));
       node.setAttribute("aria-label", describe(tile));
       node.title = describe(tile);
       const mark = node.querySelector(".mark");
@@ -371,7 +372,8 @@ class Gallery {
     if (!node) return;
     const index = this.nodes.indexOf(node);
     this.focus(index);
-    if (event.shiftKey) this.extend(index);
+    if (this.data.only_looks) this.say("Press Enter or click twice to open this sample");
+    else if (event.shiftKey) this.extend(index);
     else this.toggle(index);
   }
 
@@ -388,13 +390,13 @@ class Gallery {
       if (to !== null) {
         if (event.shiftKey && !this.selected.size) this.anchor = index;
         this.focus(to);
-        if (event.shiftKey) this.extend(to);
+        if (event.shiftKey && !this.data.only_looks) this.extend(to);
         this.took(event);
         return;
       }
       if (event.key === " ") {
         this.took(event);
-        if (event.repeat) return;
+        if (event.repeat || this.data.only_looks) return;
         if (event.shiftKey) this.extend(index);
         else this.toggle(index);
         return;
@@ -405,6 +407,7 @@ class Gallery {
         return;
       }
     }
+    if (this.data.only_looks) return;
     const acts = { k: "keep", s: "suggestion", r: "relabel", x: "exclude", u: "unsure", z: "undo" };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const act = key === "Escape" ? "clear" : key === "a" ? "all" : acts[key];

@@ -1,0 +1,67 @@
+"""What stands above a ranking that is read from a run in training, and looks for its next epoch."""
+
+from typing import NoReturn
+
+import streamlit as st
+
+from audit.records.dataset import Dataset
+from audit.ui import address
+from audit.ui.texts import plain
+from audit.workbench import provisional, ranking_state
+from audit.workbench.provisional import Provisional
+from audit.workbench.shelf import Shelf
+
+_POLL_SECONDS = 2.0
+_ICON = ":material/hourglass_top:"
+
+
+def banner(shelf: Shelf, shown: Provisional, *, follows: bool = True) -> None:
+    """Draw that a ranking is provisional; the page is drawn anew when there is another one.
+
+    Parameters
+    ----------
+    shelf
+        Of the workspace.
+    shown
+        What the page shows.
+    follows
+        Whether the page is drawn anew by itself.
+    """
+    st.fragment(_banner, run_every=_POLL_SECONDS if follows else None)(
+        shelf, shown, follows=follows
+    )
+
+
+def _banner(shelf: Shelf, shown: Provisional, *, follows: bool) -> None:
+    if follows and provisional.is_stale(shelf, shown):
+        st.rerun()
+    moves = " It is read anew as epochs end." if follows else ""
+    st.warning(
+        f"**{plain(shown.in_words)}**{moves} Suggested is what the network took for likeliest in that epoch.",
+        icon=_ICON,
+    )
+
+
+def ended(shelf: Shelf, dataset: Dataset) -> None:
+    """Say why there is no provisional ranking any more, and offer the final scores if there are some."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.info(plain(ranking_state.no_provisional(shelf, dataset)))
+        for method in ranking_state.final_methods(shelf, dataset):
+            st.button(
+                f"Show {method}",
+                key=f"final_{method}",
+                on_click=address.write,
+                args=({"method": method, "cut": None, "page": None},),
+            )
+
+
+def wait_for_an_epoch(shelf: Shelf, dataset: Dataset) -> NoReturn:
+    """Say that a run in training has no whole epoch yet, and draw the page anew once it has one."""
+    st.fragment(_waiting, run_every=_POLL_SECONDS)(shelf, dataset)
+    st.stop()
+
+
+def _waiting(shelf: Shelf, dataset: Dataset) -> None:
+    if provisional.is_there(shelf, dataset) or provisional.running(shelf, dataset) is None:
+        st.rerun()
+    st.info(plain(ranking_state.no_provisional(shelf, dataset)), icon=_ICON)
