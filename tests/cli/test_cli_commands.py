@@ -34,6 +34,22 @@ def test_audit_run_again_trains_nothing_and_writes_the_same(trained, tmp_path):
     assert out.read_bytes() == trained.scores.read_bytes()
 
 
+def test_a_run_that_may_stop_says_at_most_and_how_it_ended(trained, tmp_path):
+    terminal = trained.copy(tmp_path / "workspace")
+    words = ("--epochs", 3, "--device", "cpu", "--stop-when-stable")
+    told = terminal("train", "colours", *words)
+    assert "at most 3 epochs" in told.err
+    shown = terminal("show", told.out.strip(), "--json").json
+    assert shown["config"]["stop_when_stable"] is True
+    # Three epochs are fewer than any ranking needs to settle.
+    assert (shown["epochs_done"], shown["outcome"]) == (3, "3 epochs")
+    assert shown["settled_after"] is None
+    assert [set(point) > {"overlap", "rank_correlation"} for point in shown["curves"]] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert shown["job"]["result"]["planned_epochs"] == 3
+
+
 def test_audit_refuses_its_output_before_it_trains(labeltrace, trained):
     said = labeltrace("audit", trained.source, "--out", trained.scores, code=1).sentence
     assert "exists already" in said

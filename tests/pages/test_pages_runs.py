@@ -177,6 +177,18 @@ def test_settings_are_settled_as_one_types(page, staged_copy):
     assert "2 × 7 epochs with threshold rows and 7 epochs" in _html(app)
 
 
+def test_a_run_may_stop_when_its_ranking_has_settled_which_the_form_says(page, staged_copy):
+    app = page(staged_copy, dataset="staged")
+    app.number_input(key="run_epochs").set_value(40).run()
+    app.radio(key="run_look").set_value("ranking").run()
+    assert "at most" not in _html(app)
+    app.checkbox(key="run_stop_when_stable").check().run()
+    assert not app.exception
+    assert "at most 40 epochs" in _html(app)
+    assert "less if the ranking settles sooner" in texts(app)
+    assert "docs/stability.md" in app.checkbox(key="run_stop_when_stable").help
+
+
 def test_every_opinion_takes_five_trainings_and_one_serves_them_all_on_wish(page, staged_copy):
     app = page(staged_copy, dataset="staged")
     app.number_input(key="run_epochs").set_value(7).run()
