@@ -123,3 +123,20 @@ class TrainingDynamics:
     def rows(self, role: Role) -> NDArray[np.int64]:
         """Return the positions of the rows of a role, ascending, (M,) int64."""
         return np.flatnonzero(self.role == role)
+
+    def rows_of_samples(self) -> NDArray[np.int64]:
+        """Return the row of each sample that is not a corrupted copy, (N,) int64; -1 without one."""
+        rows = np.flatnonzero(self.role != Role.CORRUPTED)
+        found = np.full(self.n_samples, -1, dtype=np.int64)
+        found[self.sample[rows]] = rows
+        return found
+
+    def of_row(self, row: int) -> dict[str, NDArray[np.generic]]:
+        """Return every signal of one row: name → value of each epoch, (T,), in memory.
+
+        Parameters
+        ----------
+        row
+            In 0..R-1.
+        """
+        return {name: np.array(values[:, row]) for name, values in self.signals.items()}

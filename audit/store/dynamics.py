@@ -222,8 +222,7 @@ class DynamicsWriter:
             for name, dtype in self._dtypes.items():
                 recordings.cut(folder / f"{name}.npy", (kept, self._n_rows), dtype)
             if mean_probabilities is not None:
-                filing.write_array(folder / recordings.MEAN_CLASSES, mean_probabilities.classes)
-                filing.write_array(folder / recordings.MEAN_VALUES, mean_probabilities.values)
+                recordings.write_means(folder, mean_probabilities)
             meta = filing.read_json(folder / recordings.META) | {
                 "n_epochs": kept,
                 "mean_is_full": mean_probabilities.is_full if mean_probabilities else None,
@@ -289,13 +288,6 @@ def load(workspace: Workspace, run: Run) -> TrainingDynamics:
     with _reading(run):
         meta = filing.read_json(folder / recordings.META)
         rows = recordings.read_rows(folder, meta)
-        mean = None
-        if meta["mean_is_full"] is not None:
-            mean = MeanProbabilities(
-                classes=filing.read_array(folder / recordings.MEAN_CLASSES, mapped=True),
-                values=filing.read_array(folder / recordings.MEAN_VALUES, mapped=True),
-                is_full=meta["mean_is_full"],
-            )
         return TrainingDynamics(
             run_id=run.id,
             n_samples=rows.n_samples,
@@ -307,9 +299,49 @@ def load(workspace: Workspace, run: Run) -> TrainingDynamics:
                 name: filing.read_array(folder / f"{name}.npy", mapped=True)
                 for name in meta["signals"]
             },
-            mean_probabilities=mean,
+            mean_probabilities=recordings.read_means(folder, meta),
             config=None if run.config.elsewhere else run.config,
         )
+
+
+def read_row(
+    workspace: Workspace, recorded: TrainingDynamics, row: int
+) -> dict[str, NDArray[np.generic]]:
+    """Return every signal of one row of a run: name → value of each epoch, (T,).
+
+    As `TrainingDynamics.of_row`, whose mapped files would be read ahead by megabytes at each epoch where
+    they are not in memory: seconds for a million rows.
+
+    Parameters
+    ----------
+    workspace
+        Where the run is, sealed or not.
+    recorded
+        What it recorded.
+    row
+        In 0..R-1.
+
+    Raises
+    ------
+    WorkspaceError
+        If a file is damaged.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return recorded.of_row(row)
+    folder = runs.folder(workspace, recorded.run_id)
+    if not folder.is_dir():
+        folder = runs.working_folder(workspace, recorded.run_id)
+    with filing.reading(f"Run {recorded.run_id}", "delete it and train again"):
+        try:
+            return recordings.read_row(
+                folder,
+                row,
+                shape=(recorded.n_epochs, recorded.n_rows),
+                dtypes={name: values.dtype for name, values in recorded.signals.items()},
+            )
+        except FileNotFoundError:
+            # Sealed, and so renamed, a moment ago; what is mapped is there still.
+            return recorded.of_row(row)
 
 
 def curves(workspace: Workspace, run: Run) -> list[dict[str, float]]:

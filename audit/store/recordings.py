@@ -1,8 +1,9 @@
 """The files of a run's recorded values: how they are laid out, begun, filled, cut and read."""
 
+import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.records.dynamics import MeanProbabilities
 from audit.store import filing
 
 META = "dynamics.json"
 _SAMPLE, _ASSIGNED, _ROLE = "sample.npy", "assigned_label.npy", "role.npy"
-MEAN_CLASSES, MEAN_VALUES = "mean_probability_classes.npy", "mean_probabilities.npy"
+_MEAN_CLASSES, _MEAN_VALUES = "mean_probability_classes.npy", "mean_probabilities.npy"
 CURVES = "curves.jsonl"
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -95,6 +97,64 @@ def write_epoch_of_signal(
         os.fsync(stream.fileno())
 
 
+def read_row(
+    folder: Path, row: int, *, shape: tuple[int, int], dtypes: Mapping[str, np.dtype[Any]]
+) -> dict[str, NDArray[np.generic]]:
+    """Return the values of one row, (T,), of each signal; only where the system takes advice on files.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    row
+        In 0..R-1.
+    shape
+        (T, R).
+    dtypes
+        Of the signals that are wanted, by name.
+
+    Raises
+    ------
+    EOFError
+        If a file is cut short.
+    """
+    places = {name: _places(row, shape, dtype) for name, dtype in dtypes.items()}
+    opened: dict[str, int] = {}
+    try:
+        # All are asked for before the first is waited for: a disk answers many at once.
+        for name, dtype in dtypes.items():
+            opened[name] = os.open(f"{folder}/{name}.npy", os.O_RDONLY)
+            for place in places[name]:
+                os.posix_fadvise(opened[name], place, dtype.itemsize, os.POSIX_FADV_WILLNEED)
+        return {
+            name: _gathered(opened[name], places[name], dtype) for name, dtype in dtypes.items()
+        }
+    finally:
+        for descriptor in opened.values():
+            os.close(descriptor)
+
+
+def _places(row: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> range:
+    """Return where the values of a row lie in a signal's file."""
+    n_epochs, n_rows = shape
+    first = _header_size(n_rows, dtype) + dtype.itemsize * row
+    step = n_rows * dtype.itemsize
+    return range(first, first + n_epochs * step, step)
+
+
+@functools.lru_cache
+def _header_size(n_rows: int, dtype: np.dtype[Any]) -> int:
+    return len(filing.npy_header((1, n_rows), dtype))
+
+
+def _gathered(descriptor: int, places: Sequence[int], dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """Return the values at some places of a file."""
+    content = b"".join([os.pread(descriptor, dtype.itemsize, place) for place in places])
+    if len(content) != len(places) * dtype.itemsize:
+        raise EOFError
+    return np.frombuffer(content, dtype=dtype)
+
+
 def cut(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
     """Cut a signal's file to the shape (T, R), in place."""
     header = filing.npy_header(shape, dtype)
@@ -112,6 +172,29 @@ def read_rows(folder: Path, meta: Mapping[str, Any]) -> SavedRows:
         assigned_label=filing.read_array(folder / _ASSIGNED),
         role=filing.read_array(folder / _ROLE),
     )
+
+
+def write_means(folder: Path, means: MeanProbabilities) -> None:
+    """Write the average predicted distributions of a run that ends."""
+    # A full table has every class in its place: for a million rows of a hundred classes, 400 MB.
+    if not means.is_full:
+        filing.write_array(folder / _MEAN_CLASSES, means.classes)
+    filing.write_array(folder / _MEAN_VALUES, means.values)
+
+
+def read_means(folder: Path, meta: Mapping[str, Any]) -> MeanProbabilities | None:
+    """Return what `write_means` wrote, memory-mapped; ``None`` where the run has recorded none."""
+    is_full = meta["mean_is_full"]
+    if is_full is None:
+        return None
+    values = filing.read_array(folder / _MEAN_VALUES, mapped=True)
+    if is_full:
+        every = np.arange(values.shape[1], dtype=np.int32)
+        return MeanProbabilities(
+            classes=np.broadcast_to(every, values.shape), values=values, is_full=True
+        )
+    classes = filing.read_array(folder / _MEAN_CLASSES, mapped=True)
+    return MeanProbabilities(classes=classes, values=values, is_full=False)
 
 
 def read_curves(folder: Path) -> list[dict[str, float]]:

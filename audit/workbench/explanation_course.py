@@ -8,6 +8,7 @@ from audit.records.dataset import Dataset
 from audit.records.dynamics import Role, TrainingDynamics
 from audit.records.explanation import Course, Envelope, Explanation
 from audit.records.run import Run
+from audit.store import dynamics as dynamics_files
 from audit.workbench import trajectories
 from audit.workbench.shelf import Shelf
 from audit.workbench.trajectories import Band
@@ -47,11 +48,12 @@ def of(shelf: Shelf, dataset: Dataset, run: Run, explanation: Explanation) -> Co
         )
     is_own = (dynamics.sample == explanation.sample) & (dynamics.role == Role.GIVEN)
     row = int(np.flatnonzero(is_own)[0])
-    margins = np.asarray(dynamics.signals["margin"][:, row], dtype=np.float64)
+    course = dynamics_files.read_row(shelf.workspace, dynamics, row)
+    margins = course["margin"].astype(np.float64)
     label = int(dynamics.assigned_label[row])
     said: tuple[str | None, ...] = ()
-    if "best_other_class" in dynamics.signals:
-        others = np.asarray(dynamics.signals["best_other_class"][:, row])
+    if "best_other_class" in course:
+        others = course["best_other_class"]
         said = tuple(_name(dataset, k) for k in np.where(margins > 0, label, others).tolist())
     clean, planted = shelf.lists.find_or_make(
         ("explained bands", run.id, explanation.scores_id),

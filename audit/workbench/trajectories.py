@@ -16,6 +16,7 @@ from audit.numerics import ranking
 from audit.records.dataset import Dataset
 from audit.records.dynamics import Role, TrainingDynamics
 from audit.records.run import Probe, Run, RunState
+from audit.store import dynamics as dynamics_files
 from audit.store import runs as run_rows
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Ranked
@@ -267,18 +268,17 @@ def of_run(
         As in `Trajectory`.
     """
     dynamics = shelf.dynamics(run.id)
-    rows = np.flatnonzero((dynamics.sample == position) & (dynamics.role != Role.CORRUPTED))
-    if not len(rows) or "margin" not in dynamics.signals:
+    row = _row_of(shelf, dynamics, position)
+    if row is None or "margin" not in dynamics.signals:
         return None
-    row = int(rows[0])
+    course = dynamics_files.read_row(shelf.workspace, dynamics, row)
     label = int(dynamics.assigned_label[row])
     role = Role(int(dynamics.role[row]))
-    margins = _floats(dynamics, "margin", row)
+    margins = course["margin"].astype(np.float64)
     end = dynamics.n_epochs if end is None else min(end, dynamics.n_epochs)
     running = running_mean(margins, skip_first=skip_first, end=end)
     area = float(running[end - 1]) if skip_first < end else float("nan")
-    others = dynamics.signals.get("best_other_class")
-    other = None if others is None else np.asarray(others[:, row], dtype=np.int32)
+    other = course["best_other_class"].astype(np.int32) if "best_other_class" in course else None
     return Trajectory(
         run_id=run.id,
         run_name=run.name,
@@ -291,12 +291,8 @@ def of_run(
         area=area if np.isfinite(area) else None,
         skip_first=skip_first,
         end=end,
-        own_logits=_floats(dynamics, "given_logit", row)
-        if "given_logit" in dynamics.signals
-        else None,
-        other_logits=_floats(dynamics, "best_other_logit", row)
-        if "best_other_logit" in dynamics.signals
-        else None,
+        own_logits=_floats(course, "given_logit"),
+        other_logits=_floats(course, "best_other_logit"),
         others=other,
         segments=() if other is None else run_lengths(np.where(margins > 0, label, other)),
         class_band=None
@@ -306,6 +302,24 @@ def of_run(
         planted_rows=PLANTED_ROWS.get(run.config.probe, "planted labels"),
         cut=cut,
     )
+
+
+def recorded(shelf: Shelf, run_id: str, position: int) -> Mapping[str, NDArray[np.generic]] | None:
+    """Return all that a run recorded of a sample, ``None`` if the run did not train on it.
+
+    Parameters
+    ----------
+    shelf, run_id, position
+        Sample and run.
+
+    Returns
+    -------
+    mapping or None
+        Name → value of each epoch, (T,), as in `SIGNALS`.
+    """
+    dynamics = shelf.dynamics(run_id)
+    row = _row_of(shelf, dynamics, position)
+    return None if row is None else dynamics_files.read_row(shelf.workspace, dynamics, row)
 
 
 def running_mean(margins: NDArray[np.float64], *, skip_first: int, end: int) -> NDArray[np.float64]:
@@ -615,8 +629,15 @@ def _span(part: Segment) -> str:
     return f" {part.first}" if part.first == part.last else f"s {part.first} to {part.last}"
 
 
-def _floats(dynamics: TrainingDynamics, name: str, row: int) -> NDArray[np.float64]:
-    return np.asarray(dynamics.signals[name][:, row], dtype=np.float64)
+def _floats(course: Mapping[str, NDArray[np.generic]], name: str) -> NDArray[np.float64] | None:
+    return course[name].astype(np.float64) if name in course else None
+
+
+def _row_of(shelf: Shelf, dynamics: TrainingDynamics, position: int) -> int | None:
+    # A look through a million rows takes longer than reading one; rows are fixed as a run begins.
+    key = ("rows of samples", dynamics.run_id)
+    row = int(shelf.keep(key, dynamics.rows_of_samples)[position])
+    return None if row < 0 else row
 
 
 def _run(shelf: Shelf, run_id: str) -> Run:

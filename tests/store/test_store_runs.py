@@ -7,7 +7,7 @@ from audit.errors import InputError, NotFoundError, RefusedError, WorkspaceError
 from audit.records.dynamics import MeanProbabilities
 from audit.records.run import RunState
 from audit.records.scores import DetectorSpec, Scores
-from audit.store import database, dynamics, runs, scores
+from audit.store import database, dynamics, runs, scores, unfinished
 from audit.store.dynamics import DynamicsWriter, SavedRows
 
 ROWS = SavedRows(
@@ -91,6 +91,55 @@ def test_dynamics_come_back_as_they_were_written(workspace, make_run):
     assert loaded.mean_probabilities is not None
     assert loaded.mean_probabilities.is_full
     np.testing.assert_array_equal(loaded.mean_probabilities.values, MEAN.values)
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_full_table_of_probabilities_is_stored_without_its_classes(workspace, make_run, is_full):
+    classes = np.array([[0, 1], [0, 1], [0, 1]] if is_full else [[1, 0]] * 3, np.int32)
+    values = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]], np.float32)
+    made = MeanProbabilities(classes=classes, values=values, is_full=is_full)
+    run = make_run()
+    with DynamicsWriter.open(workspace, run, ROWS) as writer:
+        writer.write_epoch(0, epoch_of(0))
+        run = writer.seal(made)
+    stored = {file.name for file in runs.folder(workspace, run.id).glob("mean*")}
+    assert stored == {"mean_probabilities.npy"} | (
+        set() if is_full else {"mean_probability_classes.npy"}
+    )
+    loaded = dynamics.load(workspace, run).mean_probabilities
+    assert loaded is not None
+    assert (loaded.is_full, loaded.classes.dtype) == (is_full, np.int32)
+    np.testing.assert_array_equal(loaded.classes, classes)
+    np.testing.assert_array_equal(loaded.values, values)
+
+
+def test_a_row_is_read_from_its_files_while_a_run_is_recorded_and_after(workspace, make_run):
+    run = make_run()
+    with DynamicsWriter.open(workspace, run, ROWS) as writer:
+        for number in range(2):
+            writer.write_epoch(number, epoch_of(number))
+        begun = unfinished.load(workspace, run)
+        row = dynamics.read_row(workspace, begun, 1)
+        assert row["margin"].tolist() == [0.25, 1.25]
+        assert row["best_other_class"].dtype == np.int32
+        run = writer.seal(None)
+    loaded = dynamics.load(workspace, run)
+    for number in range(3):
+        for name, values in dynamics.read_row(workspace, loaded, number).items():
+            np.testing.assert_array_equal(values, loaded.of_row(number)[name], strict=True)
+    # What was mapped before the folder was renamed is read all the same.
+    np.testing.assert_array_equal(dynamics.read_row(workspace, begun, 1)["loss"], row["loss"])
+
+
+def test_a_row_of_a_file_that_was_cut_is_one_sentence(workspace, make_run):
+    run = write(workspace, make_run())
+    loaded = dynamics.load(workspace, run)
+    file = runs.folder(workspace, run.id) / "loss.npy"
+    content = file.read_bytes()
+    file.unlink()  # not cut in place: the map of a file that shrinks ends the process
+    file.write_bytes(content[:-5])
+    with pytest.raises(WorkspaceError, match=r"is damaged: .*train again\.$"):
+        dynamics.read_row(workspace, loaded, 2)
 
 
 def test_a_run_goes_on_after_its_last_whole_epoch(workspace, make_run):

@@ -110,6 +110,37 @@ def test_a_band_holds_percentiles_of_its_rows_alone():
     assert trajectories.band(recorded, np.arange(0), (1, 2, 3), skip_first=0, end=3) is None
 
 
+def test_a_sample_is_found_by_its_own_row_and_not_by_a_corrupted_copy():
+    recorded = TrainingDynamics(
+        run_id="run",
+        n_samples=4,
+        n_classes=3,
+        sample=np.array([2, 0, 3, 2]),
+        assigned_label=np.array([0, 1, 3, 1], dtype=np.int32),
+        role=np.array([Role.GIVEN, Role.GIVEN, Role.THRESHOLD, Role.CORRUPTED], dtype=np.int8),
+        signals={
+            "margin": np.array([[1, 2, 3, 4], [5, 6, 7, 8]], dtype=np.float32),
+            "best_other_class": np.array([[0, 1, 0, 2], [0, 2, 1, 2]], dtype=np.int32),
+        },
+    )
+    assert recorded.rows_of_samples().tolist() == [1, -1, 0, 2]
+    course = recorded.of_row(1)
+    assert {name: (c.dtype, c.tolist()) for name, c in course.items()} == {
+        "margin": (np.float32, [2.0, 6.0]), "best_other_class": (np.int32, [1, 2]),
+    }  # fmt: skip
+
+
+def test_what_a_run_recorded_of_a_sample_is_its_column_of_every_signal(shelf):
+    (run, *_) = run_rows.all(shelf.workspace)
+    dynamics = shelf.dynamics(run.id)
+    row = 5
+    course = trajectories.recorded(shelf, run.id, int(dynamics.sample[row]))
+    assert course is not None
+    assert set(course) == set(dynamics.signals)
+    for name, values in dynamics.signals.items():
+        np.testing.assert_array_equal(course[name], values[:, row])
+
+
 def test_a_large_class_is_drawn_from_in_the_same_way_each_time_and_says_so():
     n_rows = 5000
     rng = np.random.default_rng(3)
