@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.errors import InputError
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset, Split
@@ -82,8 +83,11 @@ class CorrectedLabels:
     ----------
     dataset, decisions, problems
         What it was resolved from.
-    rows, left_out
-        Every sample is in exactly one of them.
+    positions, labels
+        Of the M samples that it carries, ascending, (M,) int64, and their corrected labels as class
+        indices, (M,) int32.
+    left_out
+        All other samples.
     counts
         Numbers of the manifest.
     """
@@ -91,9 +95,28 @@ class CorrectedLabels:
     dataset: Dataset
     decisions: Mapping[str, Decision]
     problems: Mapping[int, str]
-    rows: tuple[CorrectedRow, ...]
+    positions: NDArray[np.int64]
+    labels: NDArray[np.int32]
     left_out: tuple[LeftOut, ...]
     counts: Counts
+
+    def rows(self) -> Iterator[CorrectedRow]:
+        """Yield the samples that the export carries, one by one."""
+        dataset = self.dataset
+        for position, label in zip(self.positions.tolist(), self.labels.tolist(), strict=True):
+            key = dataset.sample_keys[position]
+            decision = self.decisions.get(key)
+            yield CorrectedRow(
+                position=position,
+                sample_key=key,
+                path=dataset.paths[position],
+                split=SPLITS[dataset.splits[position]],
+                label=dataset.class_names[label],
+                given_label=_given(dataset, position),
+                verdict=decision.verdict if decision else None,
+                reviewer=decision.reviewer if decision else None,
+                decided_at=decision.decided_at if decision else None,
+            )
 
 
 def resolve(
@@ -121,34 +144,28 @@ def resolve(
         If a decision names a sample or class that the dataset does not have.
     """
     known = {**dataset.problems, **(problems or {})}
-    counts = count(dataset, decisions, known)
-    rows: list[CorrectedRow] = []
+    classes = {name: index for index, name in enumerate(dataset.class_names)}
+    labels = dataset.given_labels.copy()
+    is_carried = np.ones(dataset.n_samples, dtype=np.bool_)
     left_out: list[LeftOut] = []
-    for position, key, given, decision in _samples(dataset, decisions):
-        label, outcome = _outcome(given, decision, is_readable=position not in known)
+    tally = _no_counts()
+    for position, label, outcome in _special(dataset, decisions, known):
+        tally[outcome] += 1
         if label is None:
+            is_carried[position] = False
+            key = dataset.sample_keys[position]
             left_out.append(LeftOut(position=position, sample_key=key, reason=Reason(outcome)))
-            continue
-        rows.append(
-            CorrectedRow(
-                position=position,
-                sample_key=key,
-                path=dataset.paths[position],
-                split=SPLITS[dataset.splits[position]],
-                label=label,
-                given_label=given,
-                verdict=decision.verdict if decision else None,
-                reviewer=decision.reviewer if decision else None,
-                decided_at=decision.decided_at if decision else None,
-            )
-        )
+        else:
+            labels[position] = classes[label]
+    positions = np.flatnonzero(is_carried)
     return CorrectedLabels(
         dataset=dataset,
         decisions=decisions,
         problems=known,
-        rows=tuple(rows),
+        positions=positions,
+        labels=labels[positions],
         left_out=tuple(left_out),
-        counts=counts,
+        counts=_counts(dataset, tally),
     )
 
 
@@ -169,35 +186,48 @@ def count(
     InputError
         If a decision names a sample or class that the dataset does not have.
     """
-    _check(dataset, decisions)
     known = {**dataset.problems, **(problems or {})}
+    tally = _no_counts()
+    for _, _, outcome in _special(dataset, decisions, known):
+        tally[outcome] += 1
+    return _counts(dataset, tally)
+
+
+def _special(
+    dataset: Dataset, decisions: Mapping[str, Decision], problems: Mapping[int, str]
+) -> Iterator[tuple[int, str | None, str]]:
+    """Yield position and `_outcome` of all samples but those that simply keep their given label."""
+    _check_labels(dataset, decisions)
     is_special = dataset.given_labels == UNLABELLED
-    if known:
-        is_special[np.fromiter(known, dtype=np.int64, count=len(known))] = True
+    if problems:
+        is_special[np.fromiter(problems, dtype=np.int64, count=len(problems))] = True
     if decisions:
         positions = dataset.positions()
-        is_special[[positions[key] for key in decisions]] = True
-    tally = dict.fromkeys(Counts.__dataclass_fields__, 0)
-    special = np.flatnonzero(is_special).tolist()
-    for position in special:
-        index = int(dataset.given_labels[position])
-        given = None if index == UNLABELLED else dataset.class_names[index]
+        for key in decisions:
+            if key not in positions:
+                raise InputError(f"A decision names {key!r}, which {dataset.name!r} does not have.")
+            is_special[positions[key]] = True
+    for position in np.flatnonzero(is_special).tolist():
         decision = decisions.get(dataset.sample_keys[position])
-        _, outcome = _outcome(given, decision, is_readable=position not in known)
-        tally[outcome] += 1
-    tally["samples"] = dataset.n_samples
-    tally["undecided"] += dataset.n_samples - len(special)
-    return Counts(**tally)
+        given = _given(dataset, position)
+        yield position, *_outcome(given, decision, is_readable=position not in problems)
 
 
-def _samples(
-    dataset: Dataset, decisions: Mapping[str, Decision]
-) -> Iterator[tuple[int, str, str | None, Decision | None]]:
-    labels = dataset.given_labels.tolist()
-    for position, key in enumerate(dataset.sample_keys):
-        index = labels[position]
-        given = None if index == UNLABELLED else dataset.class_names[index]
-        yield position, key, given, decisions.get(key)
+def _no_counts() -> dict[str, int]:
+    return dict.fromkeys(Counts.__dataclass_fields__, 0)
+
+
+def _counts(dataset: Dataset, tally: dict[str, int]) -> Counts:
+    """Return the counts, given those of the special samples."""
+    n_others = dataset.n_samples - sum(tally.values())
+    return Counts(
+        **tally | {"samples": dataset.n_samples, "undecided": tally["undecided"] + n_others}
+    )
+
+
+def _given(dataset: Dataset, position: int) -> str | None:
+    index = int(dataset.given_labels[position])
+    return None if index == UNLABELLED else dataset.class_names[index]
 
 
 def _outcome(
@@ -218,11 +248,9 @@ def _outcome(
     return given, "kept" if verdict is Verdict.KEEP else "unsure"
 
 
-def _check(dataset: Dataset, decisions: Mapping[str, Decision]) -> None:
-    keys, classes = set(dataset.sample_keys), set(dataset.class_names)
+def _check_labels(dataset: Dataset, decisions: Mapping[str, Decision]) -> None:
+    classes = set(dataset.class_names)
     for key, decision in decisions.items():
-        if key not in keys:
-            raise InputError(f"A decision names {key!r}, which {dataset.name!r} does not have.")
         if decision.verdict is Verdict.RELABEL and decision.label not in classes:
             raise InputError(
                 f"The decision on {key!r} gives the label {decision.label!r}, "

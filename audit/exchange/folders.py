@@ -125,7 +125,7 @@ def write(
     taken: dict[tuple[str, str], DistinctNames] = {}
     linked: dict[str, int] = {}
     missing: dict[int, str] = {}
-    for done, row in enumerate(labels.rows, start=1):
+    for done, row in enumerate(labels.rows(), start=1):
         place = (str(row.split) if by_split else "", folder_names[row.label])
         name = taken.setdefault(place, DistinctNames()).claim(_file_name(row), keep_extension=True)
         target = folder.joinpath(*place, name)
@@ -139,7 +139,7 @@ def write(
             continue
         linked[how] = linked.get(how, 0) + 1
         if done % 256 == 0:
-            report(done / len(labels.rows), "writing images")
+            report(done / len(labels.positions), "writing images")
     if missing:
         labels = resolve(dataset, labels.decisions, {**labels.problems, **missing})
     return Tree(labels=labels, folder_names=folder_names, link=link, linked=linked)

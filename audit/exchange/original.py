@@ -103,7 +103,7 @@ class _Rows:
         dataset = labels.dataset
         self._dataset = dataset
         self._classes = set(dataset.class_names)
-        self._corrected = {row.position: row.label for row in labels.rows}
+        self._corrected = {row.position: row.label for row in labels.rows()}
         self._gone = {one.position for one in labels.left_out if one.reason is Reason.EXCLUDED}
         self._found = [False] * dataset.n_samples
         self._positions: dict[tuple[str, str | None], int] = {}

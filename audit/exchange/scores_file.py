@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from audit.errors import InputError
 from audit.exchange import writing
 from audit.exchange.recorded_signals import Recorded
-from audit.exchange.tables import read_lines, write_lines
+from audit.exchange.tables import read_lines, write_columns
 from audit.records.dataset import SPLITS, UNLABELLED, Dataset
 from audit.records.scores import Scores
 
@@ -161,7 +161,7 @@ def write(
             pq.write_table(pa.table(columns), stage)
         else:
             texts = [_texts(column) for column in columns.values()]
-            write_lines(stage, list(columns), zip(*texts, strict=True))
+            write_columns(stage, list(columns), texts)
 
 
 def read(path: Path) -> ScoresFile:

@@ -7,15 +7,16 @@ UTF-8 with ``\n`` at the end of each row; a cell is quoted only where it must be
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.errors import InputError
-from audit.exchange.corrected import CorrectedLabels, CorrectedRow
+from audit.exchange.corrected import CorrectedLabels
 from audit.exchange.spreadsheet import guard, unguard
+from audit.records.dataset import SPLITS
 from audit.records.decision import to_iso
 
 COLUMNS = (
@@ -31,6 +32,7 @@ COLUMNS = (
 
 Cells = tuple[str | None, ...]
 
+_ROWS_AT_ONCE = 4096
 _NEEDS_QUOTES = re.compile('[",\r\n]|^\\s|\\s$')
 
 
@@ -51,7 +53,7 @@ def write_csv(path: Path, labels: CorrectedLabels, *, spreadsheet_safe: bool = F
     InputError
         If a text cannot be written as UTF-8.
     """
-    write_lines(path, COLUMNS, map(_cells, labels.rows), spreadsheet_safe=spreadsheet_safe)
+    write_columns(path, COLUMNS, _columns(labels), spreadsheet_safe=spreadsheet_safe)
 
 
 def write_parquet(path: Path, labels: CorrectedLabels) -> None:
@@ -62,10 +64,8 @@ def write_parquet(path: Path, labels: CorrectedLabels) -> None:
     InputError
         If a text cannot be written as UTF-8.
     """
-    rows = [_cells(row) for row in labels.rows]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
     try:
-        arrays = [pa.array(list(column), pa.string()) for column in columns]
+        arrays = [pa.array(column, pa.string()) for column in _columns(labels)]
     except UnicodeEncodeError as error:
         raise InputError(_not_text(error)) from error
     pq.write_table(pa.table(dict(zip(COLUMNS, arrays, strict=True))), path)
@@ -89,33 +89,58 @@ def read(path: Path, *, spreadsheet_safe: bool = False) -> tuple[Cells, ...]:
     return tuple(rows)
 
 
-def write_lines(
+def write_columns(
     path: Path,
-    columns: Sequence[str],
-    rows: Iterable[Cells],
+    names: Sequence[str],
+    columns: Sequence[Sequence[str | None]],
     *,
     spreadsheet_safe: bool = False,
 ) -> None:
-    r"""Write rows of text as CSV, UTF-8, ``\n``; ``None`` becomes an empty cell.
+    r"""Write columns of text as CSV, UTF-8, ``\n``; ``None`` becomes an empty cell.
+
+    Parameters
+    ----------
+    path
+        A new file.
+    names, columns
+        Of each column its name and its cells, as many as there are rows.
+    spreadsheet_safe
+        Whether cells are guarded; the names are not.
 
     Raises
     ------
     InputError
         If a text cannot be written as UTF-8.
     """
-    safe: Callable[[str], str] = guard if spreadsheet_safe else str
     with path.open("xb") as file:
-        file.write((",".join(map(quoted, columns)) + "\n").encode())
-        for row in rows:
-            line = ",".join("" if cell is None else quoted(safe(cell)) for cell in row)
+        file.write((",".join(map(quoted, names)) + "\n").encode())
+        # Column by column: a million rows would be millions of calls, one per cell.
+        for start in range(0, len(columns[0]), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            cells = [_written(column[rows], safe=spreadsheet_safe) for column in columns]
+            lines = "\n".join(map(",".join, zip(*cells, strict=True)))
             try:
-                file.write((line + "\n").encode())
+                file.write((lines + "\n").encode())
             except UnicodeEncodeError as error:
                 raise InputError(_not_text(error)) from error
 
 
+def _written(column: Sequence[str | None], *, safe: bool) -> list[str]:
+    """Return cells as a file holds them; those of a column that needs no quotes are looked at together."""
+    cells = [cell or "" for cell in column]
+    if safe:
+        cells = list(map(guard, cells))
+    together = "\n".join(cells)
+    is_plain = (
+        not any(mark in together for mark in '",\r')
+        and together.count("\n") == len(cells) - 1
+        and list(map(str.strip, cells)) == cells
+    )
+    return cells if is_plain else list(map(quoted, cells))
+
+
 def read_lines(path: Path, *, spreadsheet_safe: bool = False) -> tuple[list[str], list[Cells]]:
-    """Return the column names and rows of a file that `write_lines` wrote.
+    """Return the column names and rows of a file that `write_columns` wrote.
 
     Raises
     ------
@@ -154,18 +179,26 @@ def quoted(cell: str) -> str:
     return cell
 
 
-def _cells(row: CorrectedRow) -> Cells:
-    return (
-        row.sample_key,
-        row.path,
-        str(row.split),
-        row.label,
-        row.given_label,
-        str(row.verdict) if row.verdict else None,
-        row.reviewer,
-        to_iso(row.decided_at) if row.decided_at else None,
-    )
+def _columns(labels: CorrectedLabels) -> list[list[str | None]]:
+    """Return the cells of every column: a million rows are seconds as rows and a second as columns."""
+    dataset, positions = labels.dataset, labels.positions.tolist()
+    names = [str(split) for split in SPLITS]
+    classes: tuple[str | None, ...] = (*dataset.class_names, None)  # -1 is the last one
+    keys = [dataset.sample_keys[position] for position in positions]
+    acts = [labels.decisions.get(key) for key in keys]
+    return [
+        [*keys],
+        [dataset.paths[position] for position in positions],
+        [names[code] for code in dataset.splits[labels.positions].tolist()],
+        [classes[index] for index in labels.labels.tolist()],
+        [classes[index] for index in dataset.given_labels[labels.positions].tolist()],
+        [str(act.verdict) if act else None for act in acts],
+        [act.reviewer if act else None for act in acts],
+        [to_iso(act.decided_at) if act else None for act in acts],
+    ]
 
 
 def _not_text(error: UnicodeEncodeError) -> str:
-    return f"{error.object[:80]!r} holds characters that no UTF-8 file can hold: rename that file."
+    start = error.object.rfind("\n", 0, error.start) + 1
+    text = error.object[start : start + 80]
+    return f"{text!r} holds characters that no UTF-8 file can hold: rename that file."

@@ -28,7 +28,7 @@ def test_every_sample_is_counted_once_and_left_out_for_one_reason(dataset_of, de
         "unreadable": 1,
         "unlabelled": 1,
     }
-    assert [(row.sample_key, row.label, row.verdict) for row in labels.rows] == [
+    assert [(row.sample_key, row.label, row.verdict) for row in labels.rows()] == [
         ("a", "cat", "keep"),
         ("b", "dog", "relabel"),
         ("d", "cat", "unsure"),
@@ -44,7 +44,7 @@ def test_every_sample_is_counted_once_and_left_out_for_one_reason(dataset_of, de
 
 def test_a_problem_found_after_the_import_leaves_a_sample_out(dataset_of):
     labels = resolve(dataset_of(keys=["a", "b"], labels=[0, 1]), {}, {1: "b is truncated."})
-    assert [row.sample_key for row in labels.rows] == ["a"]
+    assert [row.sample_key for row in labels.rows()] == ["a"]
     assert labels.counts.unreadable == 1
 
 
@@ -77,7 +77,7 @@ def test_counts_are_those_of_the_rows_whatever_was_decided(dataset_of, decided):
                 acts[key] = word
         resolved = resolve(dataset, decided(dataset, acts))
         outcome = {"keep": "kept", "relabel": "relabelled", "unsure": "unsure", None: "undecided"}
-        plain = Counter(outcome[row.verdict] for row in resolved.rows)
+        plain = Counter(outcome[row.verdict] for row in resolved.rows())
         plain.update(str(one.reason) for one in resolved.left_out)
         counts = resolved.counts.to_json()
         assert counts.pop("samples") == 40

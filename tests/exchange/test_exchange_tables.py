@@ -74,6 +74,23 @@ def test_any_text_comes_back_from_csv(dataset_of, tmp_path_factory, keys, names,
         assert plain == [["" if cell is None else cell for cell in row] for row in expected]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.none() | NASTY, NASTY, st.sampled_from(["cat", " cat", "dog"]))),
+    safe=st.booleans(),
+)
+def test_columns_are_written_as_if_cell_by_cell(tmp_path_factory, rows, safe):
+    out = tmp_path_factory.mktemp("csv") / "out.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_ROWS_AT_ONCE", 3)
+        columns = [[row[place] for row in rows] for place in range(3)]
+        tables.write_columns(out, ("a", "b,c", "d"), columns, spreadsheet_safe=safe)
+    guard = spreadsheet.guard if safe else str
+    lines = [[tables.quoted(guard(cell)) if cell else "" for cell in row] for row in rows]
+    written = "".join(",".join(line) + "\n" for line in [["a", '"b,c"', "d"], *lines])
+    assert out.read_bytes() == written.encode()
+
+
 @given(st.text())
 def test_guarded_cells_run_no_formula_and_come_back(text):
     guarded = spreadsheet.guard(text)
@@ -87,6 +104,12 @@ def test_a_name_that_utf8_cannot_hold_is_refused_in_one_sentence(dataset_of, tmp
         tables.write_csv(tmp_path / "a", labels)
     with pytest.raises(InputError, match="no UTF-8 file can hold"):
         tables.write_parquet(tmp_path / "b", labels)
+
+
+def test_the_refused_line_is_named_and_not_one_above_it(dataset_of, tmp_path):
+    labels = resolve(dataset_of(keys=["good.png", "bad\udcff.png"], labels=[0, 0]), {})
+    with pytest.raises(InputError, match=r"^'bad\\udcff\.png"):
+        tables.write_csv(tmp_path / "a", labels)
 
 
 def test_a_file_with_other_columns_is_not_read(tmp_path):
