@@ -39,9 +39,8 @@ from audit.training.recorder import EpochRecorder
 PROBED = 4
 """Batches whose time tells how many epochs fit; one more warms up."""
 
-NARROW = (48, 48, "pool", 96, 96)
-HALF = (32, 32, "pool", 64, 64, "pool", 128, 128)
-FULL = (64, 64, "pool", 128, 128, "pool", 256, 256)
+TINY = (48, 48, "pool", 96, 96)
+HALF, FULL = networks.LAYOUTS["narrow"], networks.LAYOUTS["small"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     "full": Recipe(),
     "half": Recipe(layout=HALF),
-    "narrow": Recipe(layout=NARROW),
+    "shallow": Recipe(layout=TINY),
     "full-24px": Recipe(side=24),
     "half-24px": Recipe(layout=HALF, side=24),
     "half-constant": Recipe(layout=HALF, schedule=Schedule.CONSTANT, rate=0.1),
@@ -75,7 +74,7 @@ def main() -> None:
     """Measure recipes at budgets, or print the table of what was measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", nargs="?", type=Path)
-    parser.add_argument("--recipes", default="full,half,narrow,half-24px")
+    parser.add_argument("--recipes", default="full,half,shallow,half-24px")
     parser.add_argument("--budgets", default="60,120,300")
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--weights", type=Path, help="SqueezeNet's, for features")
@@ -139,7 +138,7 @@ def resized(data: Data, side: int) -> NDArray[np.uint8]:
 def measure(name: str, budget: float, data: Data, options: argparse.Namespace) -> dict[str, Any]:
     """Train a recipe for so many seconds of one core; return what it found."""
     recipe = RECIPES[name]
-    networks.SMALL_LAYOUT = recipe.layout
+    networks.LAYOUTS = {"small": recipe.layout}
     torch.set_num_threads(1)
     n = len(data.labels)
     spent = 0.0

@@ -10,6 +10,7 @@ from audit.errors import NotFoundError
 from audit.records.run import Schedule
 
 ARCHITECTURES: tuple[str, ...] = (
+    "narrow",
     "small",
     "resnet32",
     "resnet18",

@@ -15,6 +15,7 @@ from audit.records.run import Precision, Run, RunConfig
 _FULL, _HALF = Precision.FLOAT32, Precision.BFLOAT16
 
 SECONDS_PER_ROW: Mapping[str, Mapping[Precision, float]] = {
+    "narrow": {_FULL: 3.5e-4, _HALF: 2.3e-4},
     "small": {_FULL: 1.05e-3, _HALF: 6.3e-4},
     "resnet32": {_FULL: 2.5e-3, _HALF: 1.6e-3},
     "resnet18": {_FULL: 1.64e-2, _HALF: 8.4e-3},

@@ -26,12 +26,13 @@ def test_resnet32_has_the_papers_parameters():
     assert n_parameters(make("resnet32")) == 464_154
 
 
-def test_the_quick_network_has_about_240_thousand_parameters():
+def test_the_small_networks_have_the_documented_parameters():
     assert n_parameters(make("small")) == 1_154_058
+    assert n_parameters(make("narrow")) == 291_338
 
 
 @pytest.mark.parametrize("size", [8, 15, 28, 33])
-@pytest.mark.parametrize("architecture", ["small", "resnet32"])
+@pytest.mark.parametrize("architecture", ["narrow", "small", "resnet32"])
 def test_networks_take_any_size_from_eight_pixels(architecture, size):
     network = make(architecture, n_outputs=3, image_size=size)
     logits = network(torch.zeros(2, 3, size, size))
@@ -98,7 +99,7 @@ def test_the_shortcut_of_a_wider_block_pools_and_adds_zero_channels():
 def test_too_small_images_and_unknown_names_are_refused():
     with pytest.raises(InputError, match="--image-size 8 or more"):
         make("small", image_size=7)
-    with pytest.raises(InputError, match="there are small, resnet32"):
+    with pytest.raises(InputError, match="there are narrow, small, resnet32"):
         make("vgg")
     with pytest.raises(InputError, match="needs features"):
         make("features")
