@@ -85,9 +85,13 @@ def of_arrays(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> Recorded:
 def _mean_probabilities(
     name: str, arrays: Mapping[str, NDArray[np.generic]], n_rows: int, n_classes: int
 ) -> MeanProbabilities:
-    classes = _array(name, arrays, names.MEAN_CLASSES, "i", 2).astype(np.int32)
-    values = _array(name, arrays, names.MEAN_VALUES, "f", 2).astype(np.float32)
+    values = _array(name, arrays, names.MEAN_VALUES, "f", 2).astype(np.float32, copy=False)
     is_full = bool(_number(name, arrays, names.MEAN_IS_FULL))
+    if is_full:
+        own = np.arange(values.shape[1], dtype=np.int32)
+        classes = np.broadcast_to(own, values.shape)
+    else:
+        classes = _array(name, arrays, names.MEAN_CLASSES, "i", 2).astype(np.int32)
     _check(
         classes.shape == values.shape
         and len(values) == n_rows

@@ -26,7 +26,7 @@ SAMPLE = "sample"
 """Position of the sample that each row is, ascending, (R,) int64; one never observed has no row."""
 
 MEAN_CLASSES, MEAN_VALUES, MEAN_IS_FULL = "mean_classes", "mean_values", "mean_is_full"
-"""The fields of `MeanProbabilities`."""
+"""The fields of `MeanProbabilities`; full tables come without their classes, 0..K-1 in each row."""
 
 N_MISSING = "n_missing"
 """How many of the R rows each epoch did not observe, (T,) int64; their values lie between epochs."""

@@ -99,12 +99,13 @@ def arrays(
         names.LABELS: about.labels,
         names.N_CLASSES: np.array(progress.n_outputs),
         names.SAMPLE: np.flatnonzero(was_seen),
-        names.MEAN_CLASSES: mean.classes[was_seen],
         names.MEAN_VALUES: mean.values[was_seen],
         names.MEAN_IS_FULL: np.array(mean.is_full),
         names.N_MISSING: np.array(progress.n_missing) - progress.n_never,
         names.MESSAGES: np.array(sentences, dtype=np.str_),
     }
+    if not mean.is_full:
+        made[names.MEAN_CLASSES] = mean.classes[was_seen]
     if about.keys is not None:
         made[names.KEYS] = np.array(about.keys, dtype=np.str_)
     if about.class_names is not None:

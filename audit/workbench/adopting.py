@@ -260,12 +260,12 @@ def _means(
 ) -> MeanProbabilities | None:
     if means is None:
         return None
-    classes, values = class_of[means.classes[order]], means.values[order]
     if means.is_full:
         # Of a full table every row names the classes in their order.
-        by_class = np.argsort(class_of)
-        values = values[:, by_class]
+        values = means.values[order][:, np.argsort(class_of)]
         classes = np.broadcast_to(np.arange(values.shape[1], dtype=np.int32), values.shape)
+    else:
+        classes, values = class_of[means.classes[order]], means.values[order]
     return MeanProbabilities(classes=classes, values=values, is_full=means.is_full)
 
 

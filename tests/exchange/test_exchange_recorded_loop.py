@@ -63,6 +63,18 @@ def test_a_sample_that_was_never_observed_stands_in_the_scores_file_without_a_sc
     assert samples.given_labels == ["b", "a", "b", "a"]
 
 
+def test_a_shortened_table_of_probabilities_brings_its_classes(arrays, saved):
+    arrays["mean_is_full"] = np.array(False)
+    arrays["mean_values"] = arrays["mean_values"][:, :1]
+    arrays["mean_classes"] = np.array([[1], [0], [1]])
+    mean = recorded.read(saved(arrays)).dynamics.mean_probabilities
+    assert not mean.is_full
+    assert_array_equal(mean.classes, [[1], [0], [1]])
+    arrays["mean_classes"] = np.array([[1], [0], [2]])
+    with pytest.raises(InputError, match="mean probabilities do not fit"):
+        recorded.read(saved(arrays))
+
+
 def test_without_names_positions_stand_for_them(arrays, saved):
     del arrays["ids"], arrays["class_names"]
     made = recorded.read(saved(arrays))
@@ -93,7 +105,7 @@ def test_a_form_of_a_later_version_asks_for_an_update(arrays, saved):
         ("signal_loss", np.full((2, 3), np.nan), "loss is not finite"),
         ("signal_best_other_class", np.full((2, 3), 2), r"classes must lie in 0\.\.1"),
         ("mean_values", np.zeros((3, 1), dtype=np.float32), "mean probabilities do not fit"),
-        ("mean_classes", np.full((3, 2), -1), "mean probabilities do not fit"),
+        ("mean_is_full", np.array(False), "'mean_classes' is missing"),
         ("ids", np.array(["w"]), "'ids' must hold 4 texts"),
         ("n_classes", np.array([2]), "'n_classes' is no whole number"),
         ("messages", np.array([1]), "'messages' is int64"),
