@@ -44,8 +44,11 @@ def _banner(shelf: Shelf, shown: Provisional, *, follows: bool) -> None:
 
 def ended(shelf: Shelf, dataset: Dataset) -> None:
     """Say why there is no provisional ranking any more, and offer the final scores if there are some."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(plain(ranking_state.no_provisional(shelf, dataset)))
+    is_awaited = ranking_state.is_awaited(shelf, dataset)
+    st.fragment(_why_not, run_every=_POLL_SECONDS if is_awaited else None)(
+        shelf, dataset, was_awaited=is_awaited
+    )
+    with st.container(horizontal=True):
         for method in ranking_state.final_methods(shelf, dataset):
             st.button(
                 f"Show {method}",
@@ -56,12 +59,15 @@ def ended(shelf: Shelf, dataset: Dataset) -> None:
 
 
 def wait_for_an_epoch(shelf: Shelf, dataset: Dataset) -> NoReturn:
-    """Say that a run in training has no whole epoch yet, and draw the page anew once it has one."""
-    st.fragment(_waiting, run_every=_POLL_SECONDS)(shelf, dataset)
+    """Say that a run has no whole epoch yet, and draw the page anew once it has one."""
+    st.fragment(_why_not, run_every=_POLL_SECONDS)(shelf, dataset, was_awaited=True)
     st.stop()
 
 
-def _waiting(shelf: Shelf, dataset: Dataset) -> None:
-    if provisional.is_there(shelf, dataset) or provisional.running(shelf, dataset) is None:
+def _why_not(shelf: Shelf, dataset: Dataset, *, was_awaited: bool) -> None:
+    """Draw why there is no provisional ranking; the whole page once that has changed."""
+    is_awaited = ranking_state.is_awaited(shelf, dataset)
+    if provisional.is_there(shelf, dataset) or is_awaited != was_awaited:
         st.rerun()
-    st.info(plain(ranking_state.no_provisional(shelf, dataset)), icon=_ICON)
+    icon = _ICON if is_awaited else None
+    st.info(plain(ranking_state.no_provisional(shelf, dataset)), icon=icon)

@@ -65,6 +65,13 @@ def remarks(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> tuple[str, ...]:
     return tuple(said)
 
 
+def is_awaited(shelf: Shelf, dataset: Dataset) -> bool:
+    """Return whether a run is trained, or waits to be, from which a provisional ranking will come."""
+    runs = run_rows.all(shelf.workspace, dataset.id)
+    run = provisional.running(shelf, dataset) or (runs[-1] if runs else None)
+    return run is not None and run.state in (RunState.QUEUED, RunState.RUNNING)
+
+
 def no_provisional(shelf: Shelf, dataset: Dataset) -> str:
     """Return why there is no provisional ranking, or none any more, and what there is instead."""
     runs = run_rows.all(shelf.workspace, dataset.id)

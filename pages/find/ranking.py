@@ -57,7 +57,7 @@ if dataset is None:
     st.stop()
 methods = suspects.methods_now(shelf, dataset)
 if not methods:
-    if provisional.running(shelf, dataset) is not None:
+    if ranking_state.is_awaited(shelf, dataset):
         following.wait_for_an_epoch(shelf, dataset)
     stop_unscored(dataset)
 if filters.is_opened():

@@ -1,11 +1,12 @@
 """Looking while it trains: the Ranking and Sample pages on a run that is being trained."""
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.records.run import RunState
-from audit.store import dynamics, unfinished
+from audit.store import dynamics
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
 from audit.ui import MAIN_SCRIPT, shell
@@ -68,10 +69,12 @@ def end(folder, run, state):
 def another_epoch(folder, run):
     with Workspace.open(folder) as workspace:
         rows = dynamics.saved_rows(workspace, run)
-        there = unfinished.load(workspace, run)
+        values = {
+            name: np.linspace(-1, 3, len(rows.sample)).astype(dtype)
+            for name, dtype in dynamics.SIGNAL_DTYPES.items()
+        }
         with dynamics.DynamicsWriter.open(workspace, run, rows) as writer:
-            values = {name: signal[0] for name, signal in there.signals.items()}
-            writer.write_epoch(there.n_epochs, values)
+            writer.write_epoch(writer.n_written, values | {"best_other_class": rows.assigned_label})
 
 
 def test_the_first_run_of_a_dataset_is_ranked_while_it_trains(place, train, look):
@@ -132,19 +135,24 @@ def test_final_scores_are_offered_once_they_are_there(place, look):
 def test_a_new_epoch_is_shown_by_itself_and_a_tile_opens_but_decides_nothing(
     place, train, serve, tab, visit
 ):
-    folder = place("margin")
-    run = train(folder, 3)
+    folder = place("aum", "margin")
+    run = train(folder, 0)
+    end(folder, run, RunState.QUEUED)
     server = serve(folder)
-    visit(tab, f"{server.url}/ranking?dataset=staged")
+    visit(tab, f"{server.url}/ranking?dataset=staged&method=provisional")
     tiles = tab.get_by_test_id("gallery-tile")
-    tiles.first.wait_for()
-    expect(tab.get_by_text("epoch 3 of 12; not final")).to_be_visible()
+    # Nobody presses anything from here on: the page follows the run.
+    expect(tab.get_by_text("waits for its device")).to_be_visible()
+    end(folder, run, RunState.RUNNING)
+    expect(tab.get_by_text("no epoch has finished yet")).to_be_visible()
     another_epoch(folder, run)
-    expect(tab.get_by_text("epoch 4 of 12; not final")).to_be_visible()
+    expect(tab.get_by_text("epoch 1 of 12; not final")).to_be_visible()
+    another_epoch(folder, run)
+    expect(tab.get_by_text("epoch 2 of 12; not final")).to_be_visible()
     tiles.first.wait_for()
     tiles.first.click()
     tab.keyboard.press("x")
     expect(tab.get_by_role("toolbar", name="Decide on the selected samples")).to_be_hidden()
     tiles.first.dblclick()
     tab.wait_for_url("**/sample?*method=provisional*")
-    expect(tab.get_by_text("epoch 4 of 12; not final")).to_be_visible()
+    expect(tab.get_by_text("epoch 2 of 12; not final")).to_be_visible()
