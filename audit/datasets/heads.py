@@ -91,7 +91,6 @@ def problem_of(path: str, root: Path) -> str | None:  # noqa: PLR0911 - one per 
     root
         Folder that relative paths start from.
     """
-    shown = names.printable(path)
     try:
         # Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -104,11 +103,12 @@ def problem_of(path: str, root: Path) -> str | None:  # noqa: PLR0911 - one per 
             return None
         mode = os.fstat(descriptor).st_mode
     except IsADirectoryError:
-        return f"{shown} is a folder, not an image: give the path of a file."
+        return f"{names.printable(path)} is a folder, not an image: give the path of a file."
     except OSError as error:
-        return f"{shown} cannot be read: {_reason(error)}."
+        return f"{names.printable(path)} cannot be read: {_reason(error)}."
     finally:
         os.close(descriptor)
+    shown = names.printable(path)
     if not stat.S_ISREG(mode):
         return f"{shown} is not an ordinary file: replace it by the image."
     if not head:

@@ -1,9 +1,8 @@
 """Tables of paths and labels: CSV, TSV, Parquet, JSON lines; all values are text."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -43,8 +42,7 @@ class TableFile(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(NamedTuple):
     """What one row of a table becomes.
 
     Parameters

@@ -74,4 +74,8 @@ def _texts(column: pa.ChunkedArray) -> tuple[Any, ...]:
 
 def _integers(column: pa.ChunkedArray, dtype: type[np.integer[Any]]) -> NDArray[Any]:
     # Not to_numpy: it imports pandas, which every command that opens a dataset would wait for.
-    return np.array(column.to_pylist(), dtype=dtype)
+    parts = [
+        np.frombuffer(chunk.buffers()[1], dtype)[chunk.offset :][: len(chunk)]
+        for chunk in column.chunks
+    ]
+    return np.concatenate(parts)
