@@ -190,6 +190,8 @@ def child(code, **options):
             capture_output=True,
             text=True,
             check=True,
+            # Under a limit on files it would leave compiled modules cut short, for everybody.
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
             **options,
         ).stdout
     )
