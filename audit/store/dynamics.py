@@ -4,6 +4,7 @@ A run's hidden folder holds one preallocated epoch-major ``.npy`` per signal, it
 and the course of loss and accuracy. It outlives its process, so that a run can be resumed.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -309,8 +310,8 @@ def read_row(
 ) -> dict[str, NDArray[np.generic]]:
     """Return every signal of one row of a run: name → value of each epoch, (T,).
 
-    As `TrainingDynamics.of_row`, whose mapped files would be read ahead by megabytes at each epoch where
-    they are not in memory: seconds for a million rows.
+    As `TrainingDynamics.of_row`, which waits for the disk at each epoch that is not in memory, and lets
+    it read megabytes ahead each time: seconds for a million rows.
 
     Parameters
     ----------
@@ -320,28 +321,19 @@ def read_row(
         What it recorded.
     row
         In 0..R-1.
-
-    Raises
-    ------
-    WorkspaceError
-        If a file is damaged.
     """
-    if not hasattr(os, "posix_fadvise"):
-        return recorded.of_row(row)
     folder = runs.folder(workspace, recorded.run_id)
     if not folder.is_dir():
         folder = runs.working_folder(workspace, recorded.run_id)
-    with filing.reading(f"Run {recorded.run_id}", "delete it and train again"):
-        try:
-            return recordings.read_row(
-                folder,
-                row,
-                shape=(recorded.n_epochs, recorded.n_rows),
-                dtypes={name: values.dtype for name, values in recorded.signals.items()},
-            )
-        except FileNotFoundError:
-            # Sealed, and so renamed, a moment ago; what is mapped is there still.
-            return recorded.of_row(row)
+    # Sealed, and so renamed, a moment ago: what is mapped is there still.
+    with contextlib.suppress(FileNotFoundError):
+        recordings.ask_for_row(
+            folder,
+            row,
+            shape=(recorded.n_epochs, recorded.n_rows),
+            dtypes={name: values.dtype for name, values in recorded.signals.items()},
+        )
+    return recorded.of_row(row)
 
 
 def curves(workspace: Workspace, run: Run) -> list[dict[str, float]]:

@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,10 @@ def write_epoch_of_signal(
         os.fsync(stream.fileno())
 
 
-def read_row(
+def ask_for_row(
     folder: Path, row: int, *, shape: tuple[int, int], dtypes: Mapping[str, np.dtype[Any]]
-) -> dict[str, NDArray[np.generic]]:
-    """Return the values of one row, (T,), of each signal; only where the system takes advice on files.
+) -> None:
+    """Ask the disk for the values of one row at once, so that reading them waits for it once.
 
     Parameters
     ----------
@@ -111,48 +111,30 @@ def read_row(
     shape
         (T, R).
     dtypes
-        Of the signals that are wanted, by name.
+        Of the signals that will be read, by name.
 
     Raises
     ------
-    EOFError
-        If a file is cut short.
+    FileNotFoundError
+        If a file is not there.
     """
-    places = {name: _places(row, shape, dtype) for name, dtype in dtypes.items()}
-    opened: dict[str, int] = {}
-    try:
-        # All are asked for before the first is waited for: a disk answers many at once.
-        for name, dtype in dtypes.items():
-            opened[name] = os.open(f"{folder}/{name}.npy", os.O_RDONLY)
-            for place in places[name]:
-                os.posix_fadvise(opened[name], place, dtype.itemsize, os.POSIX_FADV_WILLNEED)
-        return {
-            name: _gathered(opened[name], places[name], dtype) for name, dtype in dtypes.items()
-        }
-    finally:
-        for descriptor in opened.values():
-            os.close(descriptor)
-
-
-def _places(row: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> range:
-    """Return where the values of a row lie in a signal's file."""
+    if not hasattr(os, "posix_fadvise"):
+        return
     n_epochs, n_rows = shape
-    first = _header_size(n_rows, dtype) + dtype.itemsize * row
-    step = n_rows * dtype.itemsize
-    return range(first, first + n_epochs * step, step)
+    for name, dtype in dtypes.items():
+        first = _header_size(n_rows, dtype) + dtype.itemsize * row
+        step = n_rows * dtype.itemsize
+        descriptor = os.open(f"{folder}/{name}.npy", os.O_RDONLY)
+        try:
+            for place in range(first, first + n_epochs * step, step):
+                os.posix_fadvise(descriptor, place, dtype.itemsize, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
 
 
 @functools.lru_cache
 def _header_size(n_rows: int, dtype: np.dtype[Any]) -> int:
     return len(filing.npy_header((1, n_rows), dtype))
-
-
-def _gathered(descriptor: int, places: Sequence[int], dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    """Return the values at some places of a file."""
-    content = b"".join([os.pread(descriptor, dtype.itemsize, place) for place in places])
-    if len(content) != len(places) * dtype.itemsize:
-        raise EOFError
-    return np.frombuffer(content, dtype=dtype)
 
 
 def cut(file: Path, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
