@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from audit.store.workspace import Workspace
 
@@ -83,6 +83,15 @@ def stage(folder: Path, n_samples: int, n_classes: int) -> Path:
             class_names=[f"class {index:03}" for index in range(n_classes)],
         )
     return folder / "workspace"
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Return Chromium, which asks nothing of the network by itself."""
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"),
+        args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *quiet],
+    )
 
 
 def open_lists(browser: Browser, url: str, classes: Iterator[str]) -> float:
@@ -149,12 +158,8 @@ def summary(values: list[float]) -> dict[str, float]:
 def measure(url: str, n_classes: int, repeats: int) -> dict[str, list[float]]:
     """Return the milliseconds of everything that is timed, by its kind."""
     classes = iter([f"class {index:03}" for index in range(n_classes)])
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *quiet],
-        )
+        browser = launch(playwright)
         open_lists(browser, url, classes)  # warms the server
         opened = [open_lists(browser, url, classes) for _ in range(repeats)]
         changed = change(browser, url, classes, repeats)
