@@ -71,7 +71,7 @@ _ALL = (
     Preset(
         name="quick",
         purpose="A small network from scratch: drawings, scans, any image without weights at hand.",
-        architecture="small",
+        architecture="narrow",
         image_size=None,
         epochs=50,
         probe_epochs=30,
