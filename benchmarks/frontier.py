@@ -39,8 +39,8 @@ from audit.training.recorder import EpochRecorder
 PROBED = 4
 """Batches whose time tells how many epochs fit; one more warms up."""
 
-TINY = (48, 48, "pool", 96, 96)
-HALF, FULL = networks.LAYOUTS["narrow"], networks.LAYOUTS["small"]
+SHALLOW = (48, 48, "pool", 96, 96)
+NARROW, SMALL = networks.LAYOUTS["narrow"], networks.LAYOUTS["small"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Recipe:
     """A network with everything that is not the number of epochs."""
 
     architecture: str = "small"
-    layout: tuple[int | str, ...] = FULL
+    layout: tuple[int | str, ...] = SMALL
     side: int = 32
     schedule: Schedule = Schedule.ONE_CYCLE
     rate: float = 0.2
@@ -57,14 +57,14 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "full": Recipe(),
-    "half": Recipe(layout=HALF),
-    "shallow": Recipe(layout=TINY),
-    "full-24px": Recipe(side=24),
-    "half-24px": Recipe(layout=HALF, side=24),
-    "half-constant": Recipe(layout=HALF, schedule=Schedule.CONSTANT, rate=0.1),
-    "half-unaugmented": Recipe(layout=HALF, augments=False),
-    "half-sharp": Recipe(layout=HALF, smoothing=0.0),
+    "small": Recipe(),
+    "narrow": Recipe(layout=NARROW),
+    "shallow": Recipe(layout=SHALLOW),
+    "small-24px": Recipe(side=24),
+    "narrow-24px": Recipe(layout=NARROW, side=24),
+    "narrow-constant": Recipe(layout=NARROW, schedule=Schedule.CONSTANT, rate=0.1),
+    "narrow-unaugmented": Recipe(layout=NARROW, augments=False),
+    "narrow-sharp": Recipe(layout=NARROW, smoothing=0.0),
     "resnet32": Recipe(architecture="resnet32", rate=0.1),
     "features": Recipe(architecture="features"),
 }
@@ -74,7 +74,7 @@ def main() -> None:
     """Measure recipes at budgets, or print the table of what was measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("source", nargs="?", type=Path)
-    parser.add_argument("--recipes", default="full,half,shallow,half-24px")
+    parser.add_argument("--recipes", default="small,narrow,narrow-24px")
     parser.add_argument("--budgets", default="60,120,300")
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--weights", type=Path, help="SqueezeNet's, for features")
