@@ -267,9 +267,7 @@ def _expected(
     given
         Label of each row's sample before any was planted, (R,), negative where unknown.
     """
-    own, other, _ = ranking.given_and_best_other(table.classes, table.values, run.assigned_label)
-    # A shortened table holds the likeliest classes: a label that it does not list is none of them.
-    is_outvoted = np.nan_to_num(other, nan=-1.0) > np.nan_to_num(own, nan=0.0)
+    is_outvoted = ranking.are_outvoted(table.classes, table.values, run.assigned_label)
     parts = [
         float(is_outvoted[run.role == role].mean())
         for role in (Role.GIVEN, Role.PLANTED_UNIFORM, Role.PLANTED_CONFUSED)
@@ -327,12 +325,10 @@ def _n_outvoted(base: TrainingDynamics, quantity: NDArray[np.float64]) -> tuple[
         with np.errstate(invalid="ignore"):
             return int((quantity < 0).sum()), "sign"
     rows = base.rows(Role.GIVEN)
-    own, other, _ = ranking.given_and_best_other(
+    is_outvoted = ranking.are_outvoted(
         table.classes[rows], table.values[rows], base.assigned_label[rows]
     )
-    # A shortened table holds the likeliest classes: a label that it does not list is none of them.
-    outvoted = np.nan_to_num(other, nan=-1.0) > np.nan_to_num(own, nan=0.0)
-    return int(outvoted.sum()), "argmax"
+    return int(is_outvoted.sum()), "argmax"
 
 
 def _threshold(values: NDArray[np.float64], n_wanted: int) -> float:

@@ -271,6 +271,28 @@ def suggested_labels(classes: Integers, values: Floats, given: Integers) -> NDAr
     return np.where(best_value > 0, best_class, -1).astype(np.int32)
 
 
+def are_outvoted(classes: Integers, values: Floats, given: Integers) -> NDArray[np.bool_]:
+    """Return whether the network held another class for likelier than the given one.
+
+    Parameters are those of `given_and_best_other`. A shortened table holds the likeliest classes: a given
+    label that it does not list counts as 0.
+
+    Returns
+    -------
+    ndarray
+        (R,) bool.
+
+    Examples
+    --------
+    >>> are_outvoted(
+    ...     np.array([[0, 1], [0, 1]]), np.array([[0.3, 0.7], [0.5, 0.5]]), np.array([0, 1])
+    ... )
+    array([ True, False])
+    """
+    own, other, _ = given_and_best_other(classes, values, given)
+    return np.nan_to_num(other, nan=-1.0) > np.nan_to_num(own, nan=0.0)
+
+
 def _used(values: Floats, skip_first: int, end: int | None) -> Floats:
     used = values[skip_first:end]
     if skip_first < 0 or len(used) == 0:

@@ -280,11 +280,7 @@ def n_disagreements(runs: Sequence[TrainingDynamics], n_samples: int) -> int | N
         table, rows = run.mean_probabilities, run.rows(Role.GIVEN)
         if table is None:
             return None
-        own, other, _ = ranking.given_and_best_other(
-            table.classes, table.values, run.assigned_label
-        )
-        # A given class that is missing from a shortened table is less probable than those it lists.
-        disagrees = np.nan_to_num(own, nan=-1.0) < other
+        disagrees = ranking.are_outvoted(table.classes, table.values, run.assigned_label)
         parts.append((run.sample[rows], disagrees[rows].astype(np.float64)))
     return int((evidence.mean_over_runs(n_samples, parts) > 0.5).sum())
 
