@@ -13,7 +13,15 @@ from audit.records.job import Job, JobState
 from audit.records.run import RunState
 from audit.ui import figures, palette, run_plots, run_rows, shell
 from audit.ui.texts import plain
-from audit.workbench import datasets, estimating, launching, settled, vitals, watching
+from audit.workbench import (
+    datasets,
+    estimating,
+    launching,
+    provisional,
+    settled,
+    vitals,
+    watching,
+)
 from audit.workbench.shelf import Shelf
 from audit.workbench.watching import Launch, Standing, Survey
 from audit.workbench.wording import on_the_page
@@ -109,6 +117,7 @@ def _failed_scores(shelf: Shelf, launch: Launch) -> tuple[tuple[Job, ...], list[
 
 def _actions(shelf: Shelf, launch: Launch, key: str) -> None:
     if launch.is_under_way:
+        _suspects_so_far(shelf, launch, key)
         st.button(
             "Cancel",
             key=f"cancel_{key}",
@@ -168,6 +177,20 @@ def _actions(shelf: Shelf, launch: Launch, key: str) -> None:
         help=f"Scored with {', '.join(scored)}.",
     ):
         asked = {"dataset": launch.dataset, "method": scored[0]}
+        st.switch_page(shell.page_path("ranking"), query_params=asked)
+
+
+def _suspects_so_far(shelf: Shelf, launch: Launch, key: str) -> None:
+    running = [run for run in launch.runs if run.state is RunState.RUNNING]
+    if not any(provisional.n_epochs(shelf, run) for run in running):
+        return
+    if st.button(
+        "Suspects so far",
+        key=f"provisional_{key}",
+        icon=":material/hourglass_top:",
+        help="What the run in training would rank now; it moves with every epoch.",
+    ):
+        asked = {"dataset": launch.dataset, "method": provisional.METHOD}
         st.switch_page(shell.page_path("ranking"), query_params=asked)
 
 

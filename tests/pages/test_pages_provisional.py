@@ -5,11 +5,13 @@ import pytest
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
+from audit.jobs import lock
 from audit.records.run import RunState
-from audit.store import dynamics
+from audit.store import dynamics, jobs
 from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
 from audit.ui import MAIN_SCRIPT, shell
+from audit.workbench import runs as run_verbs
 
 
 @pytest.fixture
@@ -129,6 +131,17 @@ def test_final_scores_are_offered_once_they_are_there(place, look):
     next(button for button in app.button if button.label == "Show margin").click().run()
     assert app.selectbox(key="filters-method").value == "margin"
     assert "provisional" not in said(app)
+
+
+def test_runs_leads_to_what_a_run_in_training_suspects_so_far(place, train, look):
+    folder = place("margin")
+    run = train(folder, 4)
+    with Workspace.open(folder) as workspace:
+        job = run_verbs.enqueue(workspace, run)
+        held = lock.try_take(workspace, job.id)
+        jobs.claim(workspace, job.id, pid=1, now=job.created_at)
+    assert "Suspects so far" in labels(look(folder, "runs"))
+    held.release()
 
 
 @pytest.mark.browser
