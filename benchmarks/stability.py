@@ -2,6 +2,7 @@
 
     python benchmarks/stability.py WORKSPACE… [--without NAME,…] [--json results.json]
     python benchmarks/stability.py --table [--grouped] results.json…
+    python benchmarks/stability.py --cost 1000000
 
 Reads every sealed run of some workspaces whose dataset has true labels (and runs whose planted labels are
 the truth), and replays the rule of `audit.numerics.stability` on what they recorded: a run that stops
@@ -15,6 +16,8 @@ common ÷ either.
 
 import argparse
 import json
+import resource
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,13 +46,17 @@ FEWEST_WRONG = 20
 def main() -> None:
     """Replay the rule and print a table and JSON, or the tables of earlier results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("source", type=Path, nargs="+")
+    parser.add_argument("source", type=Path, nargs="*")
+    parser.add_argument("--cost", type=int, metavar="ROWS", help="only what an epoch's check takes")
     parser.add_argument("--only", default="", help="parts of names of runs to read")
     parser.add_argument("--without", default="", help="parts of names of runs to pass over")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", action="store_true", help="SOURCE are results; print them")
     parser.add_argument("--grouped", action="store_true", help="with --table: equal runs in a line")
     args = parser.parse_args()
+    if args.cost:
+        print(cost(args.cost))
+        return
     if args.table:
         for file in args.source:
             known = json.loads(file.read_text(encoding="utf-8"))
@@ -76,6 +83,22 @@ def main() -> None:
     print(table(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def cost(n_rows: int, n_epochs: int = 12) -> str:
+    """Return what checking an epoch takes of made-up margins: processor seconds, and memory on top."""
+    rng = np.random.default_rng(0)
+    easy = rng.normal(1.5, 3, n_rows)
+    signal = [(easy + rng.normal(0, 2, n_rows)).astype(np.float32) for _ in range(n_epochs)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    follower = Stability(np.zeros(n_rows, dtype=np.int8), signal.__getitem__, n_planned=n_epochs)
+    took: list[float] = []
+    for epoch, margins_now in enumerate(signal):
+        began = time.process_time()
+        follower.after_epoch(epoch, {"margin": margins_now})
+        took.append(time.process_time() - began)
+    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return f"{n_rows} rows: {np.median(took):.2f} s per epoch, {more / 1024:.0f} MB more"
 
 
 def recordings(
