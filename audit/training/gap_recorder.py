@@ -152,13 +152,14 @@ class GapRecorder(EpochRecorder):
     def _check(self, n_outside: int, mislabelled: NDArray[np.int64]) -> None:
         if n_outside:
             raise InputError(
-                f"In epoch {self._n_ended} {n_outside} row numbers were none of 0..{self._n_rows - 1}: "
-                "observe each sample under its position among the labels that are recorded."
+                f"In epoch {self._n_ended} row numbers outside 0..{self._n_rows - 1} were observed "
+                f"({n_outside} in all): observe each sample under its position among the labels that are "
+                "recorded."
             )
         if mislabelled.size:
             raise InputError(
-                f"In epoch {self._n_ended} {mislabelled.size} rows were observed under other labels than "
-                f"those recorded ({some_rows(mislabelled)}): a row number must be the sample's position "
+                f"In epoch {self._n_ended} {some_rows(mislabelled)} ({mislabelled.size} in all) were "
+                "observed under other labels than those recorded: a row number must be the sample's position "
                 "among the recorded labels, and mixed labels (mixup, CutMix) have no margin that could be "
                 "recorded; train without mixing, or observe a forward pass on unmixed images."
             )

@@ -55,6 +55,7 @@ class RecordDynamics(TrainerCallback):
     ) -> None:
         """Begin to look at the model's inputs and outputs."""
         _check(args)
+        self._stop_looking()  # what a training that failed left behind
         model: nn.Module = kwargs["model"]
         self._hooks = [
             model.register_forward_pre_hook(self._take_rows, with_kwargs=True),
@@ -79,9 +80,13 @@ class RecordDynamics(TrainerCallback):
         **kwargs: Any,  # noqa: ANN401 - as Trainer calls it
     ) -> None:
         """Write the file; `recording` says what is in it."""
+        self._stop_looking()
+        self.recording = self.recorder.close()
+
+    def _stop_looking(self) -> None:
         for hook in self._hooks:
             hook.remove()
-        self.recording = self.recorder.close()
+        self._hooks = []
 
     def _take_rows(
         self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

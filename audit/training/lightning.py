@@ -59,6 +59,7 @@ class RecordDynamics(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to look at the network's outputs."""
+        self._stop_looking()  # what a training that failed left behind
         if self._network is None:
             return
         try:
@@ -120,3 +121,4 @@ class RecordDynamics(Callback):
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
+        self._seen = []

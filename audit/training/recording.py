@@ -4,7 +4,6 @@ import atexit
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,40 +11,18 @@ from typing import Self
 import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from audit.errors import AuditError, InputError, RefusedError, TrainingError
+from audit.errors import AuditError, InputError, TrainingError
 from audit.records.dynamics import Role
 from audit.training import merging, recorded_labels, recording_contents, recording_draft
 from audit.training.gap_recorder import GapRecorder
+from audit.training.recording_contents import Recording
 from audit.training.recording_draft import Draft, Progress
 from audit.training.rows import Rows
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """What was recorded.
-
-    Parameters
-    ----------
-    path
-        The file.
-    n_samples, n_rows, n_epochs
-        Samples that labels were given for, those of them that were observed, and finished epochs.
-    n_missing
-        Number of entries (a sample in an epoch) among the rows that were not observed and lie on a
-        line between the same sample's epochs before and after.
-    messages
-        Whole sentences that say so; they stand in the file too.
-    """
-
-    path: Path
-    n_samples: int
-    n_rows: int
-    n_epochs: int
-    n_missing: int
-    messages: tuple[str, ...]
+__all__ = ["Recorder", "Recording"]
 
 
 class Recorder:
@@ -109,7 +86,9 @@ class Recorder:
         self._about = recorded_labels.checked(
             labels, class_names=class_names, keys=keys, n_classes=n_classes
         )
-        self._out = _checked_out(Path(out).absolute(), overwrite=overwrite, resume=resume)
+        self._out = recording_draft.checked_out(
+            Path(out).absolute(), overwrite=overwrite, resume=resume
+        )
         self._device = None if device is None else torch.device(device)
         self._ends_itself = ends_itself
         self._overwrite = overwrite
@@ -121,6 +100,7 @@ class Recorder:
             _, self._progress = recording_draft.read_state(self._out, self._about.digest)
         self._n_observed = 0
         self._has_agreed = False
+        self._is_writer = False
         self._is_over = False
         self._result: Recording | None = None
         self._process = os.getpid()
@@ -129,11 +109,6 @@ class Recorder:
     def n_epochs(self) -> int:
         """Number of finished epochs; with ``resume`` those of before are among them."""
         return self._progress.n_epochs
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        """The recorded labels as class numbers, (N,)."""
-        return self._about.labels
 
     def observe(
         self,
@@ -243,7 +218,9 @@ class Recorder:
             n_missing=progress.n_gaps,
             messages=messages,
         )
-        if _is_first():
+        if self._recorder is None:  # resumed, and closed at once
+            self._started(progress.n_outputs, torch.device("cpu"))
+        if self._is_writer:
             self._write(messages)
         self._let_go()
         self._result = result
@@ -279,7 +256,9 @@ class Recorder:
         if self._resume:
             state, _ = recording_draft.read_state(self._out, self._about.digest)
             recorder.load_state_tensors(state)
-        if _is_first():
+        # Asked now: when the file is written the processes may have parted.
+        self._is_writer = _is_first()
+        if self._is_writer:
             self._begin_draft()
         self._recorder = recorder
         return recorder
@@ -304,11 +283,13 @@ class Recorder:
         if merging.running_group() is None and self._n_observed == n_rows:
             self._end(None, must_be_whole=True)
             return
-        raise TrainingError(
+        error = TrainingError(
             f"{self._n_observed + n_more} rows were observed and there are {n_rows}: where batches, a "
             "sampler or several processes skip or repeat rows, call recorder.end_epoch() after each "
             "epoch, and make the Recorder with ends_itself=False if an epoch has more rows than there are."
         )
+        self._give_up(error)
+        raise error
 
     def _end(self, group: dist.ProcessGroup | None, *, must_be_whole: bool) -> None:
         try:
@@ -334,7 +315,7 @@ class Recorder:
         if is_missing.all():
             return
         progress = recording_contents.with_epoch(self._progress, recorder)
-        if _is_first():
+        if self._is_writer:
             self._begin_draft().append(
                 signals, is_missing, recorder.state_tensors(), progress, self._about.digest
             )
@@ -356,10 +337,9 @@ class Recorder:
         return recorder
 
     def _write(self, messages: tuple[str, ...]) -> None:
-        # Made now where a resumed recording is closed at once.
-        recorder = self._started(self._progress.n_outputs, torch.device("cpu"))
+        assert self._recorder is not None, "there are finished epochs"
         arrays = recording_contents.arrays(
-            self._about, self._progress, recorder.mean_probabilities(), messages
+            self._about, self._progress, self._recorder.mean_probabilities(), messages
         )
         self._begin_draft().finish(arrays, self._progress.was_seen)
         self._draft = None
@@ -392,8 +372,8 @@ class Recorder:
     def _sentence_on_what_is_kept(self) -> str:
         folder = recording_draft.folder_of(self._out)
         return (
-            f"{self.n_epochs} recorded epochs lie in {str(folder)!r}: go on with Recorder(…, resume=True), "
-            "or close such a recorder at once to write them."
+            f"Finished epochs of this recording lie in {str(folder)!r} ({self.n_epochs} in all): go on with "
+            "Recorder(…, resume=True), or close such a recorder at once to write them."
         )
 
     def _at_exit(self) -> None:
@@ -409,22 +389,6 @@ class Recorder:
                 self.close()
         except AuditError as error:
             sys.stderr.write(f"labeltrace: {error}\n")
-
-
-def _checked_out(out: Path, *, overwrite: bool, resume: bool) -> Path:
-    if overwrite and resume:
-        raise InputError("A recording is either gone on with (resume) or begun anew (overwrite).")
-    if out.suffix != ".npz":
-        raise InputError(f"A recording is an .npz file: give {out.name!r} that ending.")
-    if not out.parent.is_dir():
-        raise RefusedError(
-            f"There is no folder {str(out.parent)!r} to hold {out.name!r}: make it first."
-        )
-    if out.is_dir() or (out.exists() and not overwrite):
-        raise RefusedError(
-            f"{str(out)!r} exists already: choose another name, or replace it with overwrite=True."
-        )
-    return out
 
 
 def _is_first() -> bool:

@@ -1,6 +1,7 @@
 """What a recording's file holds and says beside its signals."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch.distributed as dist
@@ -16,13 +17,38 @@ from audit.training.recording_draft import Progress
 _N_NAMED = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What was recorded.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_samples, n_rows, n_epochs
+        Samples that labels were given for, those of them that were observed, and finished epochs.
+    n_missing
+        Number of entries (a sample in an epoch) among the rows that were not observed and lie on a
+        line between the same sample's epochs before and after.
+    messages
+        Whole sentences that say so; they stand in the file too.
+    """
+
+    path: Path
+    n_samples: int
+    n_rows: int
+    n_epochs: int
+    n_missing: int
+    messages: tuple[str, ...]
+
+
 def with_epoch(before: Progress, recorder: GapRecorder) -> Progress:
     """Return how far a recording is after the epoch that a recorder just ended."""
     notes = before.notes
     if recorder.n_not_finite:
         notes += (
-            f"In epoch {before.n_epochs + 1} the logits of {recorder.n_not_finite:,} samples were not "
-            "finite; these entries count as not observed.",
+            f"In epoch {before.n_epochs + 1} the logits of {recorder.n_not_finite:,} of "
+            f"{len(before.was_seen):,} samples were not finite; these entries count as not observed.",
         )
     return replace(
         before,

@@ -69,6 +69,38 @@ class Progress:
         return sum(self.n_missing) - self.n_never * self.n_epochs
 
 
+def checked_out(out: Path, *, overwrite: bool, resume: bool) -> Path:
+    """Return where a recording goes if it may go there.
+
+    Parameters
+    ----------
+    out
+        Absolute.
+    overwrite, resume
+        As for `begin`.
+
+    Raises
+    ------
+    InputError
+        If it is no ``.npz``, or both are wanted.
+    RefusedError
+        If it exists and is not to be replaced, or there is no folder for it.
+    """
+    if overwrite and resume:
+        raise InputError("A recording is either gone on with (resume) or begun anew (overwrite).")
+    if out.suffix != ".npz":
+        raise InputError(f"A recording is an .npz file: give {out.name!r} that ending.")
+    if not out.parent.is_dir():
+        raise RefusedError(
+            f"There is no folder {str(out.parent)!r} to hold {out.name!r}: make it first."
+        )
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise RefusedError(
+            f"{str(out)!r} exists already: choose another name, or replace it with overwrite=True."
+        )
+    return out
+
+
 def folder_of(out: Path) -> Path:
     """Return where the finished epochs of a recording lie until its file is written."""
     return out.with_name(f".{out.name}.recording")

@@ -90,11 +90,13 @@ def adopt(
     found = recorded.read(file, axes=None if axes is None else recorded.Axes(axes))
     dynamics = fitted(dataset, found, file.name)
     splits = _splits(dataset, dynamics)
-    n_absent = len(np.setdiff1d(dataset.usable(splits), dynamics.sample))
+    usable = dataset.usable(splits)
+    n_absent = len(np.setdiff1d(usable, dynamics.sample))
     messages = found.messages
     if n_absent:
         messages += (
-            f"{n_absent:,} samples of {dataset.name!r} that could be trained on are not in {file.name!r}.",
+            f"{n_absent:,} of {len(usable):,} samples of {dataset.name!r} that could be trained on are not "
+            f"in {file.name!r}.",
         )
     config = RunConfig.of_recording(
         Elsewhere(file=file.name, messages=messages),
@@ -209,8 +211,9 @@ def _places(
     if len(wrong):
         place = int(places[wrong[0]])
         raise RefusedError(
-            f"{len(wrong):,} labels of {file!r} are not the given labels of {dataset.name!r}, that of "
-            f"{dataset.sample_keys[place]!r} first ({_named(dataset, int(labels[wrong[0]]))} instead of "
+            f"{len(wrong):,} of {len(labels):,} labels of {file!r} are not the given labels of "
+            f"{dataset.name!r}, that of {dataset.sample_keys[place]!r} first "
+            f"({_named(dataset, int(labels[wrong[0]]))} instead of "
             f"{_named(dataset, int(dataset.given_labels[place]))}): they belong to other labels, or to "
             "samples in another order."
         )
@@ -222,7 +225,8 @@ def _by_key(dataset: Dataset, found: Recorded, file: str) -> list[NDArray[np.int
     unknown = [key for key in found.sample_ids if key not in position_of]
     if unknown:
         raise RefusedError(
-            f"{len(unknown):,} samples of {file!r} are not in {dataset.name!r}, {unknown[0]!r} first; a "
+            f"{len(unknown):,} of {len(found.sample_ids):,} samples of {file!r} are not in "
+            f"{dataset.name!r}, {unknown[0]!r} first; a "
             f"key there is like {dataset.sample_keys[0]!r}: record with the keys of the dataset, or with "
             "none in its order."
         )

@@ -122,7 +122,7 @@ def test_what_was_recorded_elsewhere_becomes_a_run_that_scores(page, stage, tmp_
     app.text_input(key="adopt_file").set_value(str(tmp_path / "others.npz"))
     button(app, "Adopt").click().run()
     assert not app.exception
-    assert "40 labels of 'others.npz' are not the given labels" in plain_texts(app)
+    assert "40 of 40 labels of 'others.npz' are not the given labels" in plain_texts(app)
     app.text_input(key="adopt_file").set_value(str(tmp_path / "mine.npz"))
     button(app, "Adopt").click().run()
     assert not app.exception

@@ -102,7 +102,7 @@ def test_an_epoch_without_a_finite_row_has_diverged():
 def test_row_numbers_that_are_none_are_refused_at_the_end_and_touch_no_other(row):
     recorder = recorder_of([0, 1], 2)
     recorder.observe(torch.tensor([0, row, 1]), torch.zeros(3, 2))
-    with pytest.raises(InputError, match=r"In epoch 1 1 row numbers were none of 0\.\.1"):
+    with pytest.raises(InputError, match=r"In epoch 1 row numbers outside 0\.\.1 were .*\(1 in"):
         recorder.end_epoch()
 
 
@@ -110,7 +110,7 @@ def test_other_labels_than_the_recorded_ones_are_refused_with_their_rows():
     recorder = recorder_of([0, 1, 0, 1], 2)
     recorder.observe(torch.tensor([3, 2]), torch.zeros(2, 2), torch.tensor([1, 0]))
     recorder.observe(torch.tensor([0, 1]), torch.zeros(2, 2), torch.tensor([1, 0]))
-    with pytest.raises(InputError, match=r"In epoch 1 2 rows .* \(rows 0, 1\).*mixup"):
+    with pytest.raises(InputError, match=r"In epoch 1 rows 0, 1 \(2 in all\) .*mixup"):
         recorder.end_epoch()
 
 

@@ -142,7 +142,7 @@ def test_a_training_that_fails_keeps_its_finished_epochs(tmp_path):
     callback = RecordDynamics(Recorder(LABELS, out=tmp_path / "d.npz"))
     with pytest.raises(ValueError, match="out of luck") as failed:
         fit(Failing(), callback, tmp_path)
-    assert failed.value.__notes__[0].startswith("1 recorded epochs lie in")
+    assert failed.value.__notes__[0].startswith("Finished epochs of this recording lie in")
     assert Recorder(LABELS, out=tmp_path / "d.npz", resume=True).close().n_epochs == 1
 
 

@@ -71,6 +71,10 @@ def test_the_file_of_two_processes_is_that_of_one(folder, tmp_path):
     assert (folder / "whole.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
 
 
+def test_a_recording_that_went_on_after_a_failure_is_the_same(folder):
+    assert (folder / "resumed.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
 def test_a_rank_without_a_batch_takes_part(folder):
     file = np.load(folder / "lonely.npz")
     assert_array_equal(file["sample"], np.arange(rank.N_ROWS))

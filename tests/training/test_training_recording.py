@@ -209,7 +209,7 @@ def test_logits_that_are_not_finite_are_told_with_their_epoch(out):
     for bad in (0.0, np.inf, 0.0):
         recorder.observe([0, 1, 2], torch.tensor([[0.0, 0.0], [0.0, bad], [1.0, 0.0]]))
     told = recorder.close()
-    assert told.messages[0].startswith("In epoch 2 the logits of 1 samples were not finite")
+    assert told.messages[0].startswith("In epoch 2 the logits of 1 of 3 samples were not finite")
     assert_array_equal(np.load(out)["signal_margin"][:, 1], [0.0, 0.0, 0.0])
 
 
@@ -226,7 +226,7 @@ def test_mixed_labels_are_refused_with_the_reason_and_the_way_out(out):
     with pytest.raises(InputError, match=r"mixup, CutMix, soft labels.*pass the integer labels"):
         recorder.observe([0, 1], torch.zeros(2, 3), MIXED)
     recorder.observe([0, 1], torch.zeros(2, 3), [1, 1])
-    with pytest.raises(InputError, match=r"1 rows were observed under other labels .*\(rows 0\)"):
+    with pytest.raises(InputError, match=r"rows 0 \(1 in all\) were observed under other labels"):
         recorder.end_epoch()
 
 
@@ -312,7 +312,7 @@ def fail(out, labels, n_epochs, error):
 def test_a_loop_that_fails_keeps_its_finished_epochs_and_one_that_goes_on_loses_nothing(out):
     with pytest.raises(ValueError, match="out of luck") as failed:
         fail(out, [0, 1, 0], 2, ValueError("out of luck"))
-    assert failed.value.__notes__[0].startswith("2 recorded epochs lie in")
+    assert failed.value.__notes__[0].startswith("Finished epochs of this recording lie in")
     assert not out.exists()
     with pytest.raises(RefusedError, match=r"go on with resume=True, or begin anew"):
         Recorder([0, 1, 0], out=out).observe([0, 1, 2], draw(3, 2))
@@ -368,7 +368,7 @@ def test_the_file_is_written_at_the_end_of_a_program_that_ends_well(out):
 def test_a_program_that_fails_says_where_its_finished_epochs_are(out):
     said = run(out, "1 / 0").stderr
     assert "ZeroDivisionError" in said
-    assert "labeltrace: 1 recorded epochs lie in" in said
+    assert "labeltrace: Finished epochs of this recording lie in" in said
     assert not out.exists()
     assert Recorder([0, 1], out=out, resume=True).n_epochs == 1
 

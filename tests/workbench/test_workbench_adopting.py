@@ -69,7 +69,7 @@ def test_samples_are_matched_by_their_keys_and_classes_by_their_names(workspace,
     assert (done.run.name, done.run.state) == ("pets-recorded-1", RunState.SEALED)
     assert (done.n_samples, done.n_absent) == (3, 1)
     assert done.messages == (
-        "1 samples of 'pets' that could be trained on are not in 'dynamics.npz'.",
+        "1 of 4 samples of 'pets' that could be trained on are not in 'dynamics.npz'.",
     )
     made = dynamics.load(workspace, done.run)
     assert (made.n_samples, made.n_classes, made.n_epochs) == (6, 3, 2)
@@ -110,9 +110,9 @@ def test_positions_may_be_those_of_all_samples(workspace, dataset, tmp_path):
 @pytest.mark.parametrize(
     ("labels", "settings", "sentence"),
     [
-        ([0, 1, 2, 0], {}, r"1 labels .* 'd.png' first \('cat' instead of 'dog'\)"),
+        ([0, 1, 2, 0], {}, r"1 of 4 labels .* 'd.png' first \('cat' instead of 'dog'\)"),
         ([0, 0], {"keys": ["a.png", "e.png"]}, r"'e.png' first \('cat' instead of none\)"),
-        ([0, 1], {"keys": ["a.png", "z.png"]}, "1 samples .* not in 'pets', 'z.png' first"),
+        ([0, 1], {"keys": ["a.png", "z.png"]}, "1 of 2 samples .* not in 'pets', 'z.png' first"),
         ([0], {"keys": ["a.png"], "class_names": ["cat", "dog", "cow"]}, "'cow' is in one of them"),
     ],
 )
