@@ -196,7 +196,7 @@ def record(options: argparse.Namespace) -> Values:
     from audit.store.dynamics import DynamicsWriter  # noqa: PLC0415
     from audit.store.recordings import SavedRows  # noqa: PLC0415
     from audit.training import rows  # noqa: PLC0415
-    from audit.training.recorder import Recorder  # noqa: PLC0415
+    from audit.training.recorder import EpochRecorder  # noqa: PLC0415
 
     torch.set_num_threads(1)
     drawing = torch.Generator().manual_seed(options.samples)
@@ -224,7 +224,7 @@ def record(options: argparse.Namespace) -> Values:
         gc.collect()
         noises = EVERY_EPOCH * torch.randn((16, BATCH, table.n_outputs), generator=drawing)
         easiness = torch.rand(len(table), generator=drawing) + 0.5
-        notes = Recorder(table)
+        notes = EpochRecorder(table)
         with DynamicsWriter.open(workspace, run, saved) as writer:
             for epoch in range(options.epochs):
                 progress = (epoch + 1) / options.epochs
