@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from audit.cli.following import progress
-from audit.cli.scores import Axes
+from audit.cli.scores import AxesOption
 from audit.cli.session import JsonOption, Session, printable
 from audit.store import datasets as dataset_rows
 from audit.workbench import adopting
@@ -27,12 +27,7 @@ def adopt(
         str | None,
         typer.Option("--name", metavar="N", help="Of the run; made from the dataset's by default."),
     ] = None,
-    axes: Annotated[
-        Axes | None,
-        typer.Option(
-            "--axes", help="Order of a recorded array's axes: epochs e, samples n, classes k."
-        ),
-    ] = None,
+    axes: AxesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take over what another training loop recorded as a run of a dataset. Prints the run id.

@@ -87,6 +87,12 @@ ParamOption = Annotated[
         help="A setting of a method instead of its default, as `labeltrace methods --json` lists them.",
     ),
 ]
+AxesOption = Annotated[
+    Axes | None,
+    typer.Option(
+        "--axes", help="Order of a recorded array's axes: epochs e, samples n, classes k."
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 
 
@@ -104,12 +110,7 @@ def score(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Scores file, .csv or .parquet."),
     ] = None,
-    axes: Annotated[
-        Axes | None,
-        typer.Option(
-            "--axes", help="Order of a recorded array's axes: epochs e, samples n, classes k."
-        ),
-    ] = None,
+    axes: AxesOption = None,
     param: ParamOption = [],  # noqa: B006  typer copies it
     force: ForceOption = False,
     as_json: JsonOption = False,

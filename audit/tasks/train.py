@@ -131,13 +131,8 @@ def follow(workspace: Workspace, job: Job) -> None:
     # The leader comes when pixels, features and rows are ready.
     crews.join(crew, record.config.device)
     ready = _prepare(workspace, record, lambda fraction, message: None)
-    training = _training(ready, record, None, crew)
-    first_epoch = 0
-    if ready.checkpoint.exists():
-        tensors, metadata = weights.read_tensors(ready.checkpoint)
-        training.load_state_tensors(_under("training.", tensors))
-        first_epoch = int(metadata["epochs"])
-    for step in training.epochs(crews.agreed(crew, first_epoch)):
+    training, first_epoch = _training(ready, record, None, crew)
+    for step in training.epochs(first_epoch):
         if step.ends_epoch and record.config.stop_when_stable and crews.agreed(crew, 0):
             break
     crews.leave(crew)
@@ -161,8 +156,7 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
     notes = EpochRecorder(ready.table, device=crew.device(record.config.device))
     with DynamicsWriter.open(workspace, record, ready.saved) as writer:
         crews.join(crew, record.config.device)
-        training = _training(ready, record, notes, crew)
-        first_epoch = crews.agreed(crew, _restore(writer, training, notes))
+        training, first_epoch = _training(ready, record, notes, crew)
         read_margins = partial(writer.read_epoch, name="margin")
         told = _record(
             writer,
@@ -178,27 +172,31 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
     return told
 
 
-def _training(ready: _Ready, record: Run, notes: EpochRecorder | None, crew: Crew) -> Training:
+def _training(
+    ready: _Ready, record: Run, notes: EpochRecorder | None, crew: Crew
+) -> tuple[Training, int]:
+    """Return a training as the last checkpoint left it, if there is one, and its first epoch to do."""
     crews.agree(crew, ready.table.assigned_label.tobytes() + ready.table.sample.tobytes())
+    tensors: Mapping[str, torch.Tensor] | None = None
+    metadata: Mapping[str, str] = {}
+    if ready.checkpoint.exists():
+        tensors, metadata = weights.read_tensors(ready.checkpoint)
     training = Training(
         record.config,
         ready.inputs,
         ready.table,
         None if notes is None else notes.observe,
         positions=ready.positions,
-        n_shards=_shards_of(ready.checkpoint),
+        # As many as an interrupted run had to split its batches into.
+        n_shards=int(metadata["shards"]) if "shards" in metadata else None,
         crew=crew,
     )
+    if tensors is not None:
+        training.load_state_tensors(_under("training.", tensors))
+        if notes is not None:
+            notes.load_state_tensors(_under("recorder.", tensors))
     torch.set_num_threads(training.threads_each)
-    return training
-
-
-def _shards_of(checkpoint: Path) -> int | None:
-    """Return in how many parts an interrupted run had to compute its batches by then."""
-    if not checkpoint.exists():
-        return None
-    _, metadata = weights.read_tensors(checkpoint)
-    return int(metadata["shards"]) if "shards" in metadata else None
+    return training, crews.agreed(crew, int(metadata.get("epochs", 0)))
 
 
 def _prepare(workspace: Workspace, record: Run, report: Report) -> _Ready:
@@ -341,16 +339,6 @@ def _keep_checkpoint(
         tensors,
         {"epochs": str(n_epochs), "run": record.id, "shards": str(training.n_shards)},
     )
-
-
-def _restore(writer: DynamicsWriter, training: Training, notes: EpochRecorder) -> int:
-    """Load the last checkpoint, if there is one; return the first epoch that is still to do."""
-    if not writer.checkpoint_path.exists():
-        return 0
-    tensors, metadata = weights.read_tensors(writer.checkpoint_path)
-    training.load_state_tensors(_under("training.", tensors))
-    notes.load_state_tensors(_under("recorder.", tensors))
-    return int(metadata["epochs"])
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

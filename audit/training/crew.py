@@ -35,15 +35,6 @@ class Crew:
     size: int = 1
     local_rank: int = 0
 
-    def __len__(self) -> int:
-        """Return how many processes there are."""
-        return self.size
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the process that records."""
-        return self.rank == 0
-
     def share_of(self, n_shards: int) -> range:
         """Return the shards of a batch that this process computes, equal to within one.
 
@@ -121,9 +112,8 @@ def agreed(crew: Crew, value: int) -> int:
     """Return the leader's whole number to every process."""
     if crew.size == 1:
         return value
-    told: list[int] = [value]
     # As a tensor: objects would travel pickled.
-    tensor = torch.tensor(told, dtype=torch.int64, device=_meeting_place(crew))
+    tensor = torch.tensor([value], dtype=torch.int64, device=_meeting_place(crew))
     distributed.broadcast(tensor, src=0)
     return int(tensor.item())
 

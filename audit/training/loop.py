@@ -114,8 +114,8 @@ class Training:
     ) -> None:
         if len(rows) < 2:
             raise InputError(f"Training needs at least two rows, got {len(rows)}.")
-        if (n_shards or config.shards) < len(crew):
-            raise InputError(f"{len(crew)} processes need at least as many shards.")
+        if (n_shards or config.shards) < crew.size:
+            raise InputError(f"{crew.size} processes need at least as many shards.")
         self.config = config
         self._crew = crew
         self.device = torch.device(devices.resolve(crew.device(config.device)))
@@ -260,7 +260,7 @@ class Training:
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                if len(self._crew) > 1 or 2 * shards.LEAST_ROWS * len(self._shards) > len(rows):
+                if self._crew.size > 1 or 2 * shards.LEAST_ROWS * len(self._shards) > len(rows):
                     raise _no_memory(self.config) from error
             # Out of the handler, which would hold on to what the failed attempt had computed.
             self._shards.forget_gradients()
@@ -295,7 +295,7 @@ class Training:
         self._shards.forget_gradients()
         done = self._shards.each(compute, mine)
         self._shards.add_gradients(mine)
-        if len(self._crew) == 1:
+        if self._crew.size == 1:
             return torch.cat([logits for logits, _ in done]), sum_of([loss for _, loss in done])
         logits = torch.zeros((len(rows), self._n_outputs), device=self.device)
         if done:
@@ -306,8 +306,8 @@ class Training:
 
     def _share(self, n_shards: int) -> Shards:
         """Return replicas for so many shards; on a CPU side by side, as far as there are threads."""
-        threads = max(1, self.config.threads // len(self._crew))
-        own = max(1, -(-n_shards // len(self._crew)))
+        threads = max(1, self.config.threads // self._crew.size)
+        own = max(1, -(-n_shards // self._crew.size))
         at_once = min(threads, own) if self.device.type == "cpu" else 1
         self.threads_each = max(1, threads // at_once)
         return Shards(self.network, n_shards, n_threads=at_once, threads_each=self.threads_each)

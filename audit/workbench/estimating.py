@@ -26,7 +26,8 @@ SECONDS_PER_ROW: Mapping[str, Mapping[Precision, float]] = {
 """Seconds of one thread per row and epoch on images of 32 pixels (``features``: of any size).
 
 Measured by ``benchmarks/speeds.py`` on two cores of an AMD EPYC of 2024 (AVX-512 with bfloat16): an
-order of magnitude, which `GUESS` turns into a range. The first run on a machine replaces it.
+order of magnitude, which `GUESS` turns into a range. The first run on a machine replaces it. ``narrow``
+was not measured there: it is a third of ``small``, as ``benchmarks/frontier.py`` found on a slower one.
 """
 
 SECONDS_PER_IMAGE: Mapping[str, Mapping[Precision, float]] = {
