@@ -54,6 +54,11 @@ _HAS_TILES = f"""() => {{
   return gallery?.dataset.painted ? performance.now() : false;
 }}"""
 
+_CAME_OVER = f"""() => {{
+  const gallery = ({_PAINTED})();
+  return gallery?.dataset.painted ? performance.now() - window.pressed : false;
+}}"""
+
 
 def load(path: Path) -> ModuleType:
     """Return a module of the tests, which are no package."""
@@ -100,6 +105,21 @@ def open_lists(browser: Browser, url: str, classes: Iterator[str]) -> float:
     page = context.new_page()
     page.goto(f"{url}/ranking?dataset=many&cls={next(classes)}", wait_until="commit")
     took = page.wait_for_function(_HAS_TILES, timeout=60_000).json_value()
+    context.close()
+    return float(took)
+
+
+def come_over(browser: Browser, url: str) -> float:
+    """Return the milliseconds from a click on Ranking, on another page, to drawn thumbnails."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{url}/methods?dataset=many")
+    link = page.get_by_role("link", name="Ranking")
+    link.wait_for()
+    page.wait_for_timeout(1500)  # what is still fetched, so that the click does not wait for it
+    page.evaluate("() => { window.gallery = null; window.pressed = performance.now(); }")
+    link.click()
+    took = page.wait_for_function(_CAME_OVER, timeout=60_000).json_value()
     context.close()
     return float(took)
 

@@ -420,7 +420,13 @@ def page(options: argparse.Namespace) -> Values:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     pages, conftest = load(ROOT / "benchmarks/ranking_page.py"), load(ROOT / "tests/conftest.py")
-    took: Values = {"page_cold": [], "page": [], "page_filter": [], "megabytes": []}
+    took: Values = {
+        "page_cold": [],
+        "page": [],
+        "page_turn": [],
+        "page_filter": [],
+        "megabytes": [],
+    }
     classes = iter(class_names(options.classes))
     with sync_playwright() as playwright:
         browser = pages.launch(playwright)
@@ -434,6 +440,7 @@ def page(options: argparse.Namespace) -> Values:
                     for _ in range(2 * options.repeat):
                         opened = pages.open_lists(browser, server.url, classes)
                         took["page"].append((opened / 1000, 0.0))
+                        took["page_turn"].append((pages.come_over(browser, server.url) / 1000, 0.0))
                     changed = pages.change(browser, server.url, classes, options.repeat)
                     took["page_filter"] = [(ms, 0.0) for kind in changed.values() for ms in kind]
                 took["megabytes"].append((_largest_megabytes(server.process.pid), 0.0))
