@@ -1,6 +1,8 @@
 """What came of an export: how far it is, where it lies, how to take it away, or why it failed."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -63,7 +65,7 @@ def _draw_done(outcome: Outcome, preview: Preview) -> None:
             ":material/check_circle: **Written.** The manifest beside it names every input."
         )
         st.code(f"{outcome.order.out}\n{export_runs.manifest_path(outcome.order)}", language=None)
-        if manifest.get("label_version") != preview.label_version:
+        if _is_old(manifest, preview):
             st.warning("Labels have changed since then: export again to take the new ones along.")
         with st.container(horizontal=True, vertical_alignment="center"):
             if outcome.takeaway_name is not None:
@@ -80,3 +82,9 @@ def _draw_done(outcome: Outcome, preview: Preview) -> None:
                 st.caption("It is too large for a download: take it from its path.")
         with st.expander("Manifest"):
             st.json(dict(manifest))
+
+
+def _is_old(manifest: Mapping[str, Any], preview: Preview) -> bool:
+    """Return whether labels have changed since an export, whatever made its version's name."""
+    is_other = manifest.get("label_version") != preview.label_version
+    return is_other and manifest.get("last_decision") != preview.last_decision

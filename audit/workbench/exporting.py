@@ -1,8 +1,6 @@
 """Take labels and scores away, and take other people's decisions over."""
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +14,9 @@ from audit.exchange import exports, patch, scores_file, writing
 from audit.exchange.exports import ExportOptions, LabelState
 from audit.exchange.folders import Link
 from audit.exchange.manifest import Format
+from audit.records import label_history
 from audit.records.dataset import Dataset, SourceKind
-from audit.records.decision import Decision, Undo, Verdict, to_iso
+from audit.records.decision import Decision, Undo, to_iso
 from audit.records.progress import Report, silent
 from audit.records.scores import Scores
 from audit.store import datasets as dataset_rows
@@ -143,19 +142,8 @@ def label_state(workspace: Workspace, dataset: Dataset) -> LabelState:
 
 
 def label_version(dataset: Dataset, decisions: Mapping[str, Decision]) -> str:
-    """Return the name of a set of labels: ``given``, or a digest of what was changed.
-
-    Equal decisions on equal data have equal versions, whoever made them and in whatever order.
-    """
-    acts = sorted(
-        [d.sample_key, str(d.verdict), d.label]
-        for d in decisions.values()
-        if d.verdict in (Verdict.RELABEL, Verdict.EXCLUDE)
-    )
-    if not acts:
-        return "given"
-    facts = json.dumps([dataset.fingerprint, list(dataset.class_names), acts], ensure_ascii=True)
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+    """Return the name of a set of labels, as `audit.records.label_history.version_of`."""
+    return label_history.version_of(dataset.fingerprint, dataset.class_names, decisions.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
