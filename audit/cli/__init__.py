@@ -2,7 +2,7 @@
 
 ``application`` the command and what becomes of an error · ``session`` surroundings of a command ·
 ``following`` progress of jobs · ``datasets``, ``runs``, ``scores``, ``decisions``, ``exports``,
-``system`` the commands, grouped as ``--help`` shows them.
+``labels``, ``system`` the commands, grouped as ``--help`` shows them.
 
 Exit codes: 0 done, 1 failed or refused with one sentence, 2 wrong usage, 130 interrupted.
 """

@@ -21,6 +21,7 @@ from audit.cli import (
     explaining,
     exports,
     fitting,
+    labels,
     runs,
     scores,
     system,
@@ -101,6 +102,7 @@ COMMANDS = (
 
 for _panel, _word, _function in COMMANDS:
     app.command(_word, rich_help_panel=_panel)(as_command(_function))
+app.add_typer(labels.labels, name="labels", rich_help_panel="Corrected labels")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

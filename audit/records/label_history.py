@@ -106,6 +106,12 @@ class LabelHistory:
         """Number of the last event, 0 before the first."""
         return self.points[-1] if self.points else 0
 
+    def find(self, number: int) -> Step | None:
+        """Return what the event of a number changed, ``None`` if the log has no such event."""
+        place = bisect.bisect_left(self.points, number)
+        is_there = place < len(self.points) and self.points[place] == number
+        return self.steps[place] if is_there else None
+
     def until(self, point: int) -> tuple[Step, ...]:
         """Return the steps whose numbers are at most `point`."""
         return self.steps[: bisect.bisect_right(self.points, point)]

@@ -12,13 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from audit.errors import AuditError, InputError, NotFoundError, RefusedError, WorkspaceError
-from audit.records.decision import Decision, Undo, Verdict
-from audit.store import texts
-from audit.store.database import datasets
+from audit.records.decision import Decision, Undo
+from audit.store import decision_table, texts
 from audit.store.database import decisions as table
 from audit.store.workspace import Workspace
 
-_DECISION, _UNDO = "decision", "undo"
 _MOST_PER_QUERY = 500
 
 
@@ -93,7 +91,7 @@ def record(
     answers: list[Decision | Undo | AuditError] = []
     try:
         with workspace.writing() as connection:
-            missing = _missing_datasets(connection, {act.dataset_id for act in acts})
+            missing = decision_table.missing_datasets(connection, {act.dataset_id for act in acts})
             known = _by_sender(connection, acts)
             for act, reason in zip(acts, refused, strict=True):
                 answer = reason or _gone(act, missing) or _store(connection, act, known)
@@ -133,9 +131,9 @@ def append(workspace: Workspace, decisions: Sequence[Decision]) -> tuple[Decisio
     if not decisions:
         return ()
     for decision in decisions:
-        texts.check("text of a decision", _texts(decision))
+        texts.check("text of a decision", decision_table.texts_of(decision))
     with workspace.writing() as connection:
-        _require_datasets(connection, {decision.dataset_id for decision in decisions})
+        decision_table.require_datasets(connection, {decision.dataset_id for decision in decisions})
         known = _by_sender(connection, decisions)
         fresh: list[Decision] = []
         for decision in decisions:
@@ -145,7 +143,7 @@ def append(workspace: Workspace, decisions: Sequence[Decision]) -> tuple[Decisio
             if sender is not None:
                 # A number that occurs twice in one message is stored once, too.
                 known.setdefault(sender, decision)
-        numbers = _insert(connection, [_to_row(decision) for decision in fresh])
+        numbers = decision_table.insert(connection, [decision_table.decision_row(decision) for decision in fresh])
     stored = {
         id(decision): replace(decision, id=number)
         for decision, number in zip(fresh, numbers, strict=True)
@@ -194,16 +192,16 @@ def undo(
     """
     texts.check("text of an undo", [sample_key, reviewer, client or ""])
     with workspace.writing() as connection:
-        _missing_datasets(connection, {dataset_id})  # for its lock
+        decision_table.missing_datasets(connection, {dataset_id})  # for its lock
         if client is not None and sequence is not None:
             query = sa.select(table).where(table.c.client == client, table.c.sequence == sequence)
             row = connection.execute(query).one_or_none()
-            if row is not None and row.kind != _UNDO:
+            if row is not None and row.kind != decision_table.UNDO:
                 raise RefusedError(
                     f"Client {client} has used its number {sequence} for a decision."
                 )
             if row is not None:
-                return _undo(row)
+                return decision_table.undo(row)
         standing = _standing(connection, dataset_id, sample_key).get(sample_key)
         if standing is None:
             raise NotFoundError(f"There is no decision about {sample_key!r} to undo.")
@@ -216,7 +214,7 @@ def undo(
             decided_at=at,
         )
         try:
-            (number,) = _insert(connection, [_undo_to_row(event, client, sequence)])
+            (number,) = decision_table.insert(connection, [decision_table.undo_row(event, client, sequence)])
         except exc.IntegrityError as error:
             raise RefusedError(
                 f"Somebody else undid the decision about {sample_key!r} just now."
@@ -243,7 +241,7 @@ def log(
         query = query.where(table.c.sample_key == sample_key)
     with workspace.reading() as connection:
         return [
-            _undo(row) if row.kind == _UNDO else _decision(row) for row in connection.execute(query)
+            decision_table.event(row) for row in connection.execute(query)
         ]
 
 
@@ -260,7 +258,7 @@ def about(
             )
             found.extend(connection.execute(query))
     found.sort(key=lambda row: row.id)
-    return [_undo(row) if row.kind == _UNDO else _decision(row) for row in found]
+    return [decision_table.event(row) for row in found]
 
 
 def current(
@@ -302,7 +300,7 @@ def superseded_by_others(workspace: Workspace, dataset_id: str, reviewer: str) -
     about = table.c.dataset_id == dataset_id
     by_several = (
         sa.select(table.c.sample_key)
-        .where(about, table.c.kind == _DECISION)
+        .where(about, table.c.kind == decision_table.DECISION)
         .group_by(table.c.sample_key)
         .having(sa.func.min(table.c.reviewer) != sa.func.max(table.c.reviewer))
     )
@@ -333,10 +331,10 @@ def _counting(
     is_undone = sa.exists().where(undone.c.undoes == table.c.id)
     query = (
         sa.select(table)
-        .where(table.c.dataset_id == dataset_id, table.c.kind == _DECISION, ~is_undone, is_meant)
+        .where(table.c.dataset_id == dataset_id, table.c.kind == decision_table.DECISION, ~is_undone, is_meant)
         .order_by(table.c.decided_at, table.c.id)
     )
-    return [_decision(row) for row in connection.execute(query)]
+    return [decision_table.decision(row) for row in connection.execute(query)]
 
 
 def _store(
@@ -348,7 +346,7 @@ def _store(
     stored = None if sender is None else known.get(sender)
     if isinstance(act, Decision):
         if stored is None:
-            (number,) = _insert(connection, [_to_row(act)])
+            (number,) = decision_table.insert(connection, [decision_table.decision_row(act)])
             stored = replace(act, id=number)
         elif not _is_same(act, stored):
             return _used_otherwise(act.client, act.sequence)
@@ -390,7 +388,7 @@ def _target(
         is_meant = isinstance(found, Decision) and _about(found) == _about(act)
         return found.id if is_meant else None
     query = sa.select(table.c.id).where(
-        table.c.kind == _DECISION,
+        table.c.kind == decision_table.DECISION,
         table.c.dataset_id == act.dataset_id,
         table.c.sample_key == act.sample_key,
     )
@@ -414,13 +412,13 @@ def _insert_undo(connection: sa.Connection, act: TakeBack, target: int) -> Undo:
         reviewer=act.reviewer,
         decided_at=act.decided_at,
     )
-    (number,) = _insert(connection, [_undo_to_row(event, act.client, act.sequence)])
+    (number,) = decision_table.insert(connection, [decision_table.undo_row(event, act.client, act.sequence)])
     return replace(event, id=number)
 
 
 def _unstorable(act: Decision | TakeBack) -> AuditError | None:
     words = (
-        _texts(act)
+        decision_table.texts_of(act)
         if isinstance(act, Decision)
         else [
             act.sample_key,
@@ -442,24 +440,6 @@ def _gone(act: Decision | TakeBack, missing: set[str]) -> AuditError | None:
     return NotFoundError(f"There is no dataset {act.dataset_id}: it was deleted meanwhile.")
 
 
-def _require_datasets(connection: sa.Connection, wanted: set[str]) -> None:
-    missing = _missing_datasets(connection, wanted)
-    if missing:
-        raise NotFoundError(f"There is no dataset {min(missing)}: it was deleted meanwhile.")
-
-
-def _missing_datasets(connection: sa.Connection, wanted: set[str]) -> set[str]:
-    # Locked where a database has several writers at once, so that the numbers of a dataset's events
-    # appear in ascending order: who follows a log asks for what is beyond the last number.
-    query = (
-        sa.select(datasets.c.id)
-        .where(datasets.c.id.in_(wanted))
-        .order_by(datasets.c.id)
-        .with_for_update()
-    )
-    return wanted - set(connection.execute(query).scalars())
-
-
 def _by_sender(
     connection: sa.Connection, decisions: Iterable[Decision | TakeBack]
 ) -> dict[tuple[str, int], Decision | Undo]:
@@ -475,88 +455,12 @@ def _by_sender(
                 table.c.sequence.in_(numbers[start : start + _MOST_PER_QUERY]),
             )
             for row in connection.execute(query):
-                event = _undo(row) if row.kind == _UNDO else _decision(row)
+                event = decision_table.event(row)
                 known[client, row.sequence] = event
     return known
-
-
-def _insert(connection: sa.Connection, rows: list[dict[str, Any]]) -> list[int]:
-    if not rows:
-        return []
-    statement = sa.insert(table).returning(table.c.id, sort_by_parameter_order=True)
-    return list(connection.execute(statement, rows).scalars())
 
 
 def _sender(decision: Decision | TakeBack) -> tuple[str, int] | None:
     if decision.client is None or decision.sequence is None:
         return None
     return decision.client, decision.sequence
-
-
-def _texts(decision: Decision) -> list[str]:
-    return [
-        decision.sample_key,
-        decision.given_label or "",
-        decision.label or "",
-        decision.reviewer,
-        decision.note,
-        decision.client or "",
-    ]
-
-
-def _to_row(decision: Decision) -> dict[str, Any]:
-    return {
-        "kind": _DECISION,
-        "dataset_id": decision.dataset_id,
-        "sample_key": decision.sample_key,
-        "given_label": decision.given_label,
-        "verdict": str(decision.verdict),
-        "label": decision.label,
-        "reviewer": decision.reviewer,
-        "decided_at": decision.decided_at,
-        "note": decision.note,
-        "evidence": None if decision.evidence is None else dict(decision.evidence),
-        "client": decision.client,
-        "sequence": decision.sequence,
-    }
-
-
-def _undo_to_row(event: Undo, client: str | None, sequence: int | None) -> dict[str, Any]:
-    return {
-        "kind": _UNDO,
-        "dataset_id": event.dataset_id,
-        "sample_key": event.sample_key,
-        "undoes": event.undoes,
-        "reviewer": event.reviewer,
-        "decided_at": event.decided_at,
-        "client": client,
-        "sequence": sequence,
-    }
-
-
-def _decision(row: sa.Row[Any]) -> Decision:
-    return Decision(
-        dataset_id=row.dataset_id,
-        sample_key=row.sample_key,
-        given_label=row.given_label,
-        verdict=Verdict(row.verdict),
-        label=row.label,
-        reviewer=row.reviewer,
-        decided_at=row.decided_at,
-        note=row.note,
-        evidence=row.evidence,
-        client=row.client,
-        sequence=row.sequence,
-        id=row.id,
-    )
-
-
-def _undo(row: sa.Row[Any]) -> Undo:
-    return Undo(
-        dataset_id=row.dataset_id,
-        sample_key=row.sample_key,
-        undoes=row.undoes,
-        reviewer=row.reviewer,
-        decided_at=row.decided_at,
-        id=row.id,
-    )

@@ -1,6 +1,5 @@
 """Versions of labels: the points of a log, and how people name them."""
 
-import bisect
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,7 +105,7 @@ def point_of(history: LabelHistory, dataset: Dataset, reference: str) -> int:
     number = _NUMBER.fullmatch(wanted)
     if number is not None and (wanted.startswith("#") or not fitting):
         return _event(history, dataset, int(number[1]))
-    if number is not None and int(number[1]) in history.points:
+    if number is not None and history.find(int(number[1])) is not None:
         raise InputError(
             f"{wanted!r} is an event and the beginning of a version: write #{number[1]} for the "
             "event, or more digits of the version."
@@ -141,8 +140,7 @@ def _versions_that_begin(history: LabelHistory, word: str) -> list[str]:
 
 
 def _event(history: LabelHistory, dataset: Dataset, number: int) -> int:
-    place = bisect.bisect_left(history.points, number)
-    if number == 0 or (place < len(history.points) and history.points[place] == number):
+    if number == 0 or history.find(number) is not None:
         return number
     if not history.points:
         raise NotFoundError(

@@ -29,6 +29,7 @@ _REPLACED: tuple[tuple[str, str], ...] = (
     (r"`labeltrace train DATASET --probe \w+` makes it", "start one under Runs"),
     (r"`labeltrace score RUN --method M` makes some", "ask for some under Runs"),
     (r"`labeltrace methods` lists them", "Runs lists them"),
+    (r"`labeltrace labels log` lists those", "History lists those"),
     (r"look again with 'labeltrace list jobs'", "look again under Runs"),
     (r"read (\S+/log), then cancel the job", "read its log, then cancel it"),
     (r"choose another --name\b", "choose another name"),
