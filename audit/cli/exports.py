@@ -1,15 +1,19 @@
 """Commands about corrected labels: export, apply."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from audit.cli.decisions import ReviewerOption, decision_record, in_words
 from audit.cli.following import progress
 from audit.cli.session import JsonOption, Session, printable
+from audit.records.decision import Decision, to_iso
 from audit.store import datasets as dataset_rows
-from audit.workbench import exporting
+from audit.workbench import applying, exporting, places
+from audit.workbench.applying import Choices, Conflict, PatchPlan
 
 
 class Format(StrEnum):
@@ -82,22 +86,95 @@ def export(
 def apply(
     session: Session,
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")],
-    patch: Annotated[Path, typer.Argument(metavar="PATCH", help="A patch that `export` wrote.")],
+    patches: Annotated[
+        list[Path], typer.Argument(metavar="PATCH…", help="Patches that `export` wrote.")
+    ],
+    only_plan: Annotated[
+        bool, typer.Option("--plan", help="List where people disagree and store nothing.")
+    ] = False,
+    prefer: Annotated[
+        str | None,
+        typer.Option(
+            "--prefer", metavar="NAME", help="This person’s decision stands in every conflict of theirs."
+        ),
+    ] = None,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choose", metavar="SAMPLE_KEY=NAME", help="This person’s decision stands there; repeatable."
+        ),
+    ] = None,
+    reviewer: ReviewerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take over the decisions of a patch. Applying it again changes nothing."""
+    """Take over the decisions of patches. Applying them again changes nothing.
+
+    Where people disagree, the later decision stands unless you choose another; all stay in the log.
+    """
     with session.workspace() as workspace:
         found = dataset_rows.find(workspace, dataset)
-        applied = exporting.apply(workspace, found, patch)
+        plan = applying.plan(workspace, found, patches)
+        choices = Choices(prefer=prefer, by_sample=applying.parse_choices(plan, choose or []))
+        picked = applying.chosen(plan, choices)
+        record = {
+            "decisions": len(plan.decisions),
+            "new": len(plan.new),
+            "contested": [_contested(one, picked.get(one.sample_key)) for one in plan.conflicts],
+        }
+        if only_plan:
+            _show_plan(session, plan, picked, record, as_json=as_json)
+            return
+        by = places.reviewer(reviewer) if picked else None
+        applied = applying.carry_out(workspace, found, plan, choices, reviewer=by)
     if as_json:
         session.print_json(
-            {
-                "decisions": applied.n_decisions,
-                "new": applied.n_new,
-                "conflicts": list(applied.conflicts),
-            }
+            {**record, "settled": applied.n_settled, "conflicts": list(applied.conflicts)}
         )
     else:
         session.print(f"{applied.n_new} new of {applied.n_decisions} decisions")
     for sentence in applied.conflicts:
         session.say(printable(sentence))
+
+
+def _show_plan(
+    session: Session,
+    plan: PatchPlan,
+    picked: Mapping[str, Decision],
+    record: Mapping[str, object],
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        session.print_json(record)
+    elif plan.conflicts:
+        rows = [
+            (
+                conflict.sample_key,
+                conflict.given_label or "–",
+                rival.decision.reviewer,
+                in_words(rival.decision),
+                to_iso(rival.decision.decided_at),
+                rival.patch or "recorded",
+                "stands" if rival.decision is picked.get(conflict.sample_key, conflict.later) else "",
+            )
+            for conflict in plan.conflicts
+            for rival in conflict.rivals
+        ]
+        columns = ("sample_key", "given_label", "reviewer", "decision", "decided_at", "from", "")
+        session.print_table(columns, rows)
+    n = len(plan.conflicts)
+    session.say(
+        f"{len(plan.new)} new of {len(plan.decisions)} decisions, {n} conflict{'s' * (n != 1)}; "
+        "nothing is stored yet."
+    )
+
+
+def _contested(conflict: Conflict, picked: Decision | None) -> dict[str, object]:
+    return {
+        "sample_key": conflict.sample_key,
+        "given_label": conflict.given_label,
+        "decisions": [
+            {**decision_record(rival.decision), "patch": rival.patch} for rival in conflict.rivals
+        ],
+        "stands": (picked or conflict.later).reviewer,
+    }

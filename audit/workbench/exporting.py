@@ -1,8 +1,7 @@
-"""Take labels and scores away, and take other people's decisions over."""
+"""Take labels and scores away."""
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,13 @@ from typing import Any
 from audit.datasets import presence
 from audit.datasets.reader import SampleReader
 from audit.errors import InputError
-from audit.exchange import exports, patch, scores_file, writing
+from audit.exchange import exports, scores_file, writing
 from audit.exchange.exports import ExportOptions, LabelState
 from audit.exchange.folders import Link
 from audit.exchange.manifest import Format
 from audit.records import label_history
 from audit.records.dataset import Dataset, SourceKind
-from audit.records.decision import Decision, Undo, to_iso
+from audit.records.decision import Decision
 from audit.records.progress import Report, silent
 from audit.records.scores import Scores
 from audit.store import datasets as dataset_rows
@@ -144,107 +143,6 @@ def label_state(workspace: Workspace, dataset: Dataset) -> LabelState:
 def label_version(dataset: Dataset, decisions: Mapping[str, Decision]) -> str:
     """Return the name of a set of labels, as `audit.records.label_history.version_of`."""
     return label_history.version_of(dataset.fingerprint, dataset.class_names, decisions.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatchPlan:
-    """What applying a patch would do.
-
-    Parameters
-    ----------
-    decisions
-        All of the patch, sorted by sample key.
-    new
-        Those that the log does not hold.
-    conflicts
-        New decision and the other one that stands on its sample now.
-    """
-
-    decisions: tuple[Decision, ...]
-    new: tuple[Decision, ...]
-    conflicts: tuple[tuple[Decision, Decision], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What applying a patch did.
-
-    Parameters
-    ----------
-    n_decisions, n_new
-        Decisions in the patch, and how many of them the log did not hold yet.
-    conflicts
-        A sentence per sample on which another person had decided otherwise.
-    """
-
-    n_decisions: int
-    n_new: int
-    conflicts: tuple[str, ...]
-
-
-def plan_patch(workspace: Workspace, dataset: Dataset, path: Path) -> PatchPlan:
-    """Return what applying a patch would do; nothing is stored.
-
-    Raises
-    ------
-    RefusedError
-        If the patch is for other data.
-    InputError
-        If it cannot be read; names the line.
-    """
-    read = patch.read(path, dataset)
-    log = decision_rows.log(workspace, dataset.id)
-    undone = {event.undoes for event in log if isinstance(event, Undo)}
-    held = {identity(e) for e in log if isinstance(e, Decision) and e.id not in undone}
-    new = tuple(decision for decision in read.decisions if identity(decision) not in held)
-    before = decision_rows.current(workspace, dataset.id)
-    standing = [(decision, before.get(decision.sample_key)) for decision in new]
-    return PatchPlan(
-        decisions=read.decisions,
-        new=new,
-        conflicts=tuple(
-            (decision, other)
-            for decision, other in standing
-            if other is not None
-            and (other.verdict, other.label) != (decision.verdict, decision.label)
-        ),
-    )
-
-
-def apply(workspace: Workspace, dataset: Dataset, path: Path) -> Applied:
-    """Append the decisions of a patch that the log does not hold; the later decision stands.
-
-    Raises
-    ------
-    RefusedError
-        If the patch is for other data.
-    InputError
-        If it cannot be read; names the line.
-    """
-    plan = plan_patch(workspace, dataset, path)
-    decision_rows.append(workspace, plan.new)
-    after = decision_rows.current(workspace, dataset.id)
-    return Applied(
-        n_decisions=len(plan.decisions),
-        n_new=len(plan.new),
-        conflicts=tuple(
-            f"{new.sample_key}: {other.reviewer} decided {other.verdict} at {to_iso(other.decided_at)}, "
-            f"{new.reviewer} {new.verdict} at {to_iso(new.decided_at)}; "
-            f"the later one, by {after[new.sample_key].reviewer}, stands."
-            for new, other in plan.conflicts
-        ),
-    )
-
-
-def identity(decision: Decision) -> tuple[object, ...]:
-    """Return what makes two decisions the same act."""
-    return (
-        decision.sample_key,
-        decision.verdict,
-        decision.label,
-        decision.reviewer,
-        to_iso(decision.decided_at),
-    )
 
 
 def check_scores_path(

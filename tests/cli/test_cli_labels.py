@@ -110,3 +110,33 @@ def test_one_decision_or_one_person_is_reverted(pets):
     assert nobody == "'zoe' has decided nothing on 'pets'; decisions are by ann, bob."
     pets("labels", "revert", "pets", code=2)
     pets("labels", "revert", "pets", "--decision", 1, "--person", "ann", code=2)
+
+
+def test_patches_of_two_people_are_planned_chosen_and_applied(pets, tmp_path):
+    ann, bob = tmp_path / "ann.jsonl", tmp_path / "bob.jsonl"
+    pets("import", tmp_path / "pets.npz", "--name", "annas")
+    pets("import", tmp_path / "pets.npz", "--name", "bobs")
+    pets("decide", "annas", "a", "--relabel", "dog", "--reviewer", "ann")
+    pets("decide", "bobs", "a", "--exclude", "--reviewer", "bob")
+    pets("export", "annas", "--out", ann)
+    pets("export", "bobs", "--out", bob)
+    pets("import", tmp_path / "pets.npz", "--name", "both")
+    plan = pets("apply", "both", ann, bob, "--plan", "--json").json
+    assert (plan["decisions"], plan["new"]) == (2, 2)
+    (contested,) = plan["contested"]
+    assert [one["reviewer"] for one in contested["decisions"]] == ["ann", "bob"]
+    assert [one["patch"] for one in contested["decisions"]] == ["ann.jsonl", "bob.jsonl"]
+    assert contested["stands"] == "bob"
+    listed = pets("apply", "both", ann, bob, "--plan", "--prefer", "ann")
+    assert listed.lines[1].split()[-1] == "stands"
+    assert "2 new of 2 decisions, 1 conflict; nothing is stored yet." in listed.err
+    assert pets("labels", "log", "both", "--json").json["total"] == 0
+    assert "takes part in no conflict" in pets(
+        "apply", "both", ann, bob, "--prefer", "zoe", code=1
+    ).sentence  # fmt: skip
+    done = pets("apply", "both", ann, bob, "--choose", "a=ann", "--reviewer", "cleo")
+    assert done.lines == ["2 new of 2 decisions"]
+    assert "cleo chose that of ann, which stands." in done.err
+    assert pets("labels", "blame", "both", "a", "--json").json["stands"]["reviewer"] == "cleo"
+    again = pets("apply", "both", ann, bob, "--choose", "a=ann")
+    assert again.lines == ["0 new of 2 decisions"]

@@ -322,10 +322,10 @@ def test_a_patch_says_what_it_would_do_and_does_it_once(shelf, decided):
     assert [one.sample_key for one in plan.new] == ["1.png"]
     decide(shelf, decided, (1, "exclude", None), by="bob")
     plan = patches.plan(shelf, decided, data)
-    ((new, other),) = plan.conflicts
-    assert (new.verdict, new.reviewer, other.verdict, other.reviewer) == (
-        Verdict.KEEP, "ann", Verdict.EXCLUDE, "bob",
-    )  # fmt: skip
+    (conflict,) = plan.conflicts
+    assert conflict.people == ("ann", "bob")
+    assert conflict.by("ann").verdict is Verdict.KEEP
+    assert conflict.later.verdict is Verdict.EXCLUDE
     done = patches.apply(shelf, decided, data)
     assert (done.n_decisions, done.n_new, len(done.conflicts)) == (6, 1, 1)
     again = patches.apply(shelf, decided, data)
