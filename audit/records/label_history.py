@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from audit.records.decision import Decision, Undo, Verdict
 
@@ -92,14 +93,39 @@ class LabelHistory:
     'given'
     """
 
+    steps: tuple[Step, ...]
+    versions: tuple[str, ...]
+    points: tuple[int, ...]
+    _last_points: dict[str, int]
+
     def __init__(
         self, fingerprint: str, class_names: Sequence[str], events: Iterable[Decision | Undo]
     ) -> None:
-        self.steps: tuple[Step, ...] = _replay(_Sum(fingerprint, class_names), events)
-        self.versions: tuple[str, ...] = tuple(step.version for step in self.steps)
-        self.points: tuple[int, ...] = tuple(step.number for step in self.steps)
-        self._last_points: dict[str, int] = {GIVEN: 0}
-        self._last_points.update(zip(self.versions, self.points, strict=True))
+        self._facts = fingerprint, tuple(class_names)
+        self._replay = _Replay(*self._facts)
+        self._take((), events)
+
+    def extended(self, events: Iterable[Decision | Undo]) -> Self:
+        """Return the history with later events added to it; this one stays as it is.
+
+        Only the new events are replayed, unless this history was extended before. Not for several
+        threads at once.
+        """
+        made = object.__new__(type(self))
+        made._facts = self._facts
+        if self._replay.n_events == len(self.steps):
+            made._replay = self._replay
+            made._take(self.steps, events)
+        else:
+            made._replay = _Replay(*self._facts)
+            made._take((), [*(step.event for step in self.steps), *events])
+        return made
+
+    def _take(self, steps: tuple[Step, ...], events: Iterable[Decision | Undo]) -> None:
+        self.steps = (*steps, *map(self._replay.step, events))
+        self.versions = tuple(step.version for step in self.steps)
+        self.points = tuple(step.number for step in self.steps)
+        self._last_points = {GIVEN: 0, **dict(zip(self.versions, self.points, strict=True))}
 
     @property
     def last_point(self) -> int:
@@ -193,23 +219,29 @@ def effect(decision: Decision | None, given_label: str | None) -> Effect:
     return Effect(given_label)
 
 
-def _replay(total: "_Sum", events: Iterable[Decision | Undo]) -> tuple[Step, ...]:
-    counting: dict[str, list[Decision]] = {}
-    by_number: dict[int, Decision] = {}
-    steps: list[Step] = []
-    for event in events:
-        own = counting.setdefault(event.sample_key, [])
+class _Replay:
+    """What a log has led to so far."""
+
+    def __init__(self, fingerprint: str, class_names: Sequence[str]) -> None:
+        self.n_events = 0
+        self._sum = _Sum(fingerprint, class_names)
+        self._counting: dict[str, list[Decision]] = {}
+        self._by_number: dict[int, Decision] = {}
+
+    def step(self, event: Decision | Undo) -> Step:
+        """Take the next event and return what it changed."""
+        self.n_events += 1
+        own = self._counting.setdefault(event.sample_key, [])
         before = own[-1] if own else None
         if isinstance(event, Decision):
-            by_number[_number(event)] = event
+            self._by_number[_number(event)] = event
             bisect.insort(own, event, key=_order)
         else:
-            undone = by_number[event.undoes]
+            undone = self._by_number[event.undoes]
             del own[bisect.bisect_left(own, _order(undone), key=_order)]
         after = own[-1] if own else None
-        total.replace(before, after)
-        steps.append(Step(event, before, after, total.version()))
-    return tuple(steps)
+        self._sum.replace(before, after)
+        return Step(event, before, after, self._sum.version())
 
 
 class _Sum:

@@ -1,10 +1,13 @@
 """The log of one dataset read by sample, person and time: who did what, and what stood then."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from audit.records.decision import Decision, Undo
 from audit.records.label_history import LabelHistory, Step
+
+LONGEST_PAUSE = timedelta(minutes=30)
+"""Between two events of one sitting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +73,42 @@ def undone(history: LabelHistory, event: Undo) -> Decision:
     assert step is not None, "the log holds what its undos took back"
     assert isinstance(step.event, Decision), "only decisions are taken back"
     return step.event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sitting:
+    """Events that one person caused one soon after the other.
+
+    Parameters
+    ----------
+    first
+        The first of them.
+    before
+        Number of the event before it, 0 for none.
+    n_events
+        How many they are.
+    """
+
+    first: Step
+    before: int
+    n_events: int
+
+
+def sittings(history: LabelHistory, *, most: int) -> tuple[Sitting, ...]:
+    """Return the newest sittings, the newest first: points of the log that people remember."""
+    found: list[Sitting] = []
+    steps = history.steps
+    end = len(steps)
+    while end and len(found) < most:
+        start = end - 1
+        while start and _follows(steps[start - 1], steps[start]):
+            start -= 1
+        before = steps[start - 1].number if start else 0
+        found.append(Sitting(first=steps[start], before=before, n_events=end - start))
+        end = start
+    return tuple(found)
+
+
+def _follows(step: Step, following: Step) -> bool:
+    pause = following.event.decided_at - step.event.decided_at
+    return step.event.reviewer == following.event.reviewer and abs(pause) <= LONGEST_PAUSE

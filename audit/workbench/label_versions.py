@@ -1,6 +1,7 @@
 """Versions of labels: the points of a log, and how people name them."""
 
 import re
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,11 +49,8 @@ def read(workspace: Workspace, dataset: Dataset) -> LabelHistory:
 
 
 def kept(shelf: Shelf, dataset: Dataset) -> LabelHistory:
-    """Return the versions of a dataset's labels, replayed once after each new event."""
-    last_id = decision_rows.last_id(shelf.workspace, dataset.id) or 0
-    return shelf.keep(
-        ("label history", dataset.id, last_id), lambda: read(shelf.workspace, dataset)
-    )
+    """Return the versions of a dataset's labels as of now; only new events are replayed."""
+    return shelf.keep(("label history", dataset.id), lambda: _Followed(dataset)).now(shelf)
 
 
 def find(workspace: Workspace, dataset: Dataset, reference: str) -> LabelPoint:
@@ -170,3 +168,19 @@ def _before(history: LabelHistory, moment: datetime) -> int:
             break
         point = step.number
     return point
+
+
+class _Followed:
+    """The newest history of one dataset; shared by all threads."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._lock = threading.Lock()
+        self._history = LabelHistory(dataset.fingerprint, dataset.class_names, ())
+
+    def now(self, shelf: Shelf) -> LabelHistory:
+        with self._lock:
+            fresh = shelf.logbook(self._dataset).events(len(self._history.steps))
+            if fresh:
+                self._history = self._history.extended(fresh)
+            return self._history

@@ -109,6 +109,12 @@ class Logbook:
             event = self._events[place] if place < len(self._events) else None
         return event if isinstance(event, Decision) and event.id == number else None
 
+    def events(self, start: int = 0) -> list[Decision | Undo]:
+        """Return the events of the log as of now, in order, without the first `start` of them."""
+        with self._lock:
+            self._follow()
+            return self._events[start:]
+
     def superseded_by_others(self, reviewer: str) -> list[Superseded]:
         """Return a person's own last decisions that another person's later one replaced.
 

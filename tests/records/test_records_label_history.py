@@ -141,6 +141,15 @@ def test_every_point_tells_what_a_plain_walk_tells(events):
         assert step.before == plain_twin(events, step.number - 1).get(step.event.sample_key)
 
 
+@given(logs(), st.integers(0, 24))
+def test_a_history_that_is_extended_is_that_of_the_whole_log(events, n_first):
+    whole, first = history(*events), history(*events[:n_first])
+    for extended in (first.extended(events[n_first:]), first.extended(events[n_first:])):
+        assert (extended.steps, extended.points) == (whole.steps, whole.points)
+        assert all(extended.last_point_of(v) == whole.last_point_of(v) for v in whole.versions)
+    assert first.steps == whole.steps[:n_first]
+
+
 @pytest.mark.parametrize(
     ("decision", "expected"),
     [

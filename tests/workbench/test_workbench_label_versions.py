@@ -171,6 +171,15 @@ def test_a_log_is_read_by_sample_person_and_time():
     assert label_log.undone(LOG, BACK) == SECOND
 
 
+def test_a_sitting_ends_with_another_person_or_a_long_pause():
+    late = decided(12, "c", "keep", at=40 + 1801)
+    log = history(FIRST, decided(4, "c", "keep", at=15), SECOND, THIRD, BACK, late)
+    told = [(s.first.number, s.before, s.n_events) for s in label_log.sittings(log, most=9)]
+    assert told == [(12, 9, 1), (9, 6, 1), (5, 4, 2), (3, 0, 2)]
+    assert len(label_log.sittings(log, most=2)) == 2
+    assert label_log.sittings(history(), most=2) == ()
+
+
 @st.composite
 def logs(draw):
     """Give a log about three samples by two people, with few times in any order, and some undos."""
