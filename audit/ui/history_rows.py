@@ -8,6 +8,7 @@ import streamlit as st
 
 from audit.records.dataset import Dataset
 from audit.records.decision import Verdict, to_iso
+from audit.records.label_history import LabelHistory
 from audit.ui.history_table import Row
 from audit.workbench import histories
 from audit.workbench.histories import Person, Superseded, Told
@@ -21,9 +22,9 @@ WORDS = {
 """Verdicts as buttons and choices name them."""
 
 
-def rows(dataset: Dataset, page: Sequence[Told]) -> list[Row]:
+def rows(dataset: Dataset, page: Sequence[Told], history: LabelHistory) -> list[Row]:
     """Return the rows of a page, in its order."""
-    return [_row(dataset, told) for told in page]
+    return [_row(dataset, told, history) for told in page]
 
 
 def draw_people(people: Sequence[Person]) -> None:
@@ -95,7 +96,7 @@ def draw_conflicts(pairs: Sequence[Superseded]) -> None:
         )
 
 
-def _row(dataset: Dataset, told: Told) -> Row:
+def _row(dataset: Dataset, told: Told, history: LabelHistory) -> Row:
     decision, undo, other = told.decision, told.undone_by, told.replaced_by
     seen = histories.shown(decision.evidence)
     after = undo or other
@@ -112,6 +113,7 @@ def _row(dataset: Dataset, told: Told) -> Row:
         note=decision.note,
         method=seen.method,
         rank=seen.rank,
+        version=history.version_at(decision.id),
         state=histories.state(told),
         by=after.reviewer if after else None,
         by_at=to_iso(after.decided_at) if after else None,

@@ -1,4 +1,4 @@
-"""History: who decided what and when, what became of it; take back or decide again."""
+"""History: who decided what and when, which versions that made; take back or decide again."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,13 +8,15 @@ import streamlit as st
 from audit.errors import AuditError
 from audit.records.dataset import Dataset
 from audit.records.decision import Verdict
-from audit.ui import history_rows, history_table, session, shell
+from audit.ui import history_rows, history_table, label_compare, session, shell, take_back
 from audit.ui.history_table import Wish
 from audit.ui.texts import plain
-from audit.workbench import histories
+from audit.workbench import histories, label_versions
 from audit.workbench.histories import Sought
 
 shelf = session.shelf()
+
+VIEWS = {"decisions": "Decisions", "compare": "Compare two versions", "back": "Take back"}
 
 
 def obey(dataset: Dataset, wishes: Sequence[Wish]) -> None:
@@ -25,6 +27,10 @@ def obey(dataset: Dataset, wishes: Sequence[Wish]) -> None:
         if wish.token in done:
             continue
         done.add(wish.token)
+        if wish.act == "after":
+            take_back.aim_at(dataset, f"#{wish.number}")
+            st.session_state["history-view"] = "back"
+            continue
         try:
             said = verbs[wish.act](
                 shelf,
@@ -60,6 +66,26 @@ def sought(people: Sequence[str]) -> Sought:
     )
 
 
+def decisions(dataset: Dataset, people: Sequence[str]) -> str | None:
+    """Draw the decisions that are sought, by page; return the key of a sample to open, if any."""
+    wanted = sought(people)
+    turned = f"history-page-{dataset.id}-{wanted}"
+    page = histories.page(shelf, dataset, wanted, int(st.session_state.get(turned) or 1))
+    st.caption(f"{page.total:,} decision{'s' * (page.total != 1)}, the newest first.")
+    if not page.rows:
+        st.info("No decision fits these filters: choose others to see more.")
+        return None
+    history = label_versions.kept(shelf, dataset)
+    opened = history_table.draw(
+        history_rows.rows(dataset, page.rows, history),
+        key="history-table",
+        on_wishes=partial(obey, dataset),
+    )
+    if page.n_pages > 1:
+        st.pagination(page.n_pages, key=turned)
+    return opened
+
+
 st.title("History")
 left, right = st.columns([3, 1], vertical_alignment="bottom")
 with left:
@@ -93,18 +119,17 @@ if said := st.session_state.pop("history-said", None):
     st.toast(plain(said[0]), icon=said[1], duration="long")
 history_rows.draw_conflicts(histories.replaced_by_others(shelf, dataset, session.reviewer()))
 history_rows.draw_people(people)
-wanted = sought([one.reviewer for one in people])
-turned = f"history-page-{dataset.id}-{wanted}"
-page = histories.page(shelf, dataset, wanted, int(st.session_state.get(turned) or 1))
-st.caption(f"{page.total:,} decision{'s' * (page.total != 1)}, the newest first.")
-if not page.rows:
-    st.info("No decision fits these filters: choose others to see more.")
-    st.stop()
-opened = history_table.draw(
-    history_rows.rows(dataset, page.rows), key="history-table", on_wishes=partial(obey, dataset)
+st.session_state.setdefault("history-view", "decisions")
+view = st.segmented_control(
+    "View", list(VIEWS), required=True, format_func=lambda one: VIEWS[one], key="history-view"
 )
-if page.n_pages > 1:
-    st.pagination(page.n_pages, key=turned)
+names = [one.reviewer for one in people]
+if view == "compare":
+    opened = label_compare.draw(shelf, dataset)
+elif view == "back":
+    opened = take_back.draw(shelf, dataset, names)
+else:
+    opened = decisions(dataset, names)
 if opened is not None:
     st.switch_page(
         shell.page_path("sample"), query_params={"dataset": dataset.name, "sample": opened}

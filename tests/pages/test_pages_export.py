@@ -59,6 +59,11 @@ def path_field(app):
     return next(field for field in app.text_input if field.label.endswith("to write"))
 
 
+def conflicts_of(app):
+    (component,) = app.get("bidi_component")
+    return json.loads(component.proto.json)["rows"]
+
+
 def press_export(app, until):
     app.button(key="export-write").click().run()
     until(lambda: not app.run().get("progress"))
@@ -174,8 +179,11 @@ def test_a_patch_is_shown_before_it_is_applied_and_applied_once(
         decisions.undo(workspace, dataset.id, key, reviewer="ann", at=datetime.now(UTC))
     decide(staged_copy, 1, "unsure", by="bob", day=2)
     app.file_uploader[0].upload("decisions.jsonl", data, "application/x-ndjson").run()
-    plan = next(frame.value for frame in app.dataframe if "Patch" in frame.value)
-    assert plan.iloc[0]["Stands now"] == "unsure by bob, is later and stays"
+    (conflicts,) = conflicts_of(app)
+    assert [(one["name"], one["says"], one["detail"]) for one in conflicts["choices"]] == [
+        ("ann", "exclude", "decisions.jsonl"), ("bob", "unsure", "stands now"),
+    ]  # fmt: skip
+    assert (conflicts["unless"], conflicts["chosen"]) == ("unsure by bob", None)
     app.button(key="patch-apply").click().run()
     assert "1 new, 1 against other people" in texts(app.success)[0]
     assert app.button(key="patch-apply").disabled

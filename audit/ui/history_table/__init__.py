@@ -37,6 +37,8 @@ class Row:
         Where the sample is shown.
     method, rank
         What ordered the samples for the person, if it was recorded.
+    version
+        Of the labels after the decision.
     state
         ``stands``, ``replaced`` or ``undone``.
     by, by_at, by_verdict
@@ -54,6 +56,7 @@ class Row:
     note: str
     method: str | None
     rank: int | None
+    version: str
     state: str
     by: str | None = None
     by_at: str | None = None
@@ -69,7 +72,7 @@ class Wish:
     token
         Names the wish; it comes again with every later one.
     act
-        ``undo`` or ``again``.
+        ``undo``, ``again``, or ``after``: take back what came after it.
     number
         Of the decision.
     """
@@ -131,6 +134,6 @@ def wishes(sent: object) -> tuple[Wish, ...]:
         token, act, number = one.get("token"), one.get("act"), one.get("number")
         is_token = isinstance(token, str) and _TOKEN.fullmatch(token) is not None
         is_number = isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**53
-        if is_token and is_number and act in ("undo", "again"):
+        if is_token and is_number and act in ("undo", "again", "after"):
             found.append(Wish(token=str(token), act=str(act), number=int(number or 0)))
     return tuple(found)

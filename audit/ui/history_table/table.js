@@ -3,8 +3,9 @@
 // message that is lost or repeated changes nothing twice.
 
 const MOST_WISHES = 32;
+const SHORT = 7; // digits of a version that tell it apart at a glance
 const VERDICTS = { keep: "Keep", relabel: "Relabel", exclude: "Exclude", unsure: "Unsure" };
-const HEADS = ["When", "Person", "Sample", "Given → label", "Verdict", "Shown", "Outcome", ""];
+const HEADS = ["When", "Person", "Sample", "Given → label", "Verdict", "Shown", "Version", "Outcome", ""];
 
 /** Return a moment in the words of a place and time zone, and the same moment in UTC. */
 export function moments(iso, { seconds = true, locale, timeZone } = {}) {
@@ -87,6 +88,9 @@ function drawn(row, act, open) {
     now.append(detail);
   }
 
+  const version = element("td", "version", row.version.slice(0, SHORT));
+  version.title = row.version;
+
   const acts = element("td", "acts");
   const name = row.state === "stands" ? "Undo" : "Decide again";
   const button = element("button", "", name);
@@ -96,7 +100,12 @@ function drawn(row, act, open) {
     button.setAttribute("aria-disabled", "true");
     act(row.state === "stands" ? "undo" : "again", row.number);
   });
-  acts.append(button);
+  const back = element("button", "quiet", "Back to here");
+  back.type = "button";
+  back.setAttribute("aria-label", `Back to here: take back what came after ${row.number}`);
+  back.title = "Look at what taking back everything after this decision would do";
+  back.addEventListener("click", () => act("after", row.number));
+  acts.append(button, back);
 
   line.append(
     when,
@@ -105,6 +114,7 @@ function drawn(row, act, open) {
     labels(row),
     verdict,
     element("td", "shown", shown(row)),
+    version,
     now,
     acts,
   );
