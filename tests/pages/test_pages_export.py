@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from audit.exchange import patch
 from audit.records.decision import Decision, Verdict
 from audit.store import datasets, decisions
 from audit.store.workspace import Workspace
@@ -217,3 +218,43 @@ def test_a_person_exports_by_pressing_and_takes_the_file_through_the_browser(
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download what was written").click()
     assert download.value.suggested_filename == "tree.zip"
+
+
+@pytest.mark.browser
+def test_where_two_patches_disagree_somebody_chooses_by_looking(
+    serve, staged_copy, tab, visit, tmp_path
+):
+    with Workspace.open(staged_copy) as workspace:
+        dataset = datasets.find(workspace, "staged")
+    sent = []
+    for day, (name, verdict) in enumerate((("ann", Verdict.EXCLUDE), ("bob", Verdict.UNSURE)), 1):
+        sent.append(tmp_path / f"{name}.jsonl")
+        made = [
+            Decision(
+                dataset_id=dataset.id, sample_key=dataset.sample_keys[place], label=None,
+                given_label=dataset.class_names[dataset.given_labels[place]], verdict=verdict,
+                reviewer=name, decided_at=datetime(2026, 3, day, tzinfo=UTC),
+            )
+            for place in (4, 5)
+        ]  # fmt: skip
+        patch.write(
+            sent[-1], dataset=dataset, decisions=made, base_version="given", made_at=datetime.now(UTC)
+        )
+    server = serve(staged_copy, LABELTRACE_REVIEWER="cleo", HOME=str(tmp_path))
+    visit(tab, f"{server.url}/export?dataset=staged")
+    tab.get_by_text("Apply patches").click()
+    tab.locator("input[type=file]").set_input_files(sent)
+    group = tab.get_by_role("group", name=f"Whose decision stands on {dataset.sample_keys[4]}")
+    group.get_by_text("Not chosen: unsure by bob").wait_for()
+    group.get_by_role("radio", name="ann: exclude").check()
+    tab.get_by_role("button", name="Apply", exact=True).click()
+    tab.get_by_text("2 patches are applied: 4 new, 2 against other people").wait_for()
+    with Workspace.open(staged_copy) as workspace:
+        log = decisions.log(workspace, dataset.id)
+        standing = decisions.current(workspace, dataset.id)
+    assert len(log) == 5
+    assert log[-1].evidence == {"settles": [log[0].id, log[2].id]}
+    told = [standing[dataset.sample_keys[place]] for place in (4, 5)]
+    assert [(one.reviewer, str(one.verdict)) for one in told] == [
+        ("cleo", "exclude"), ("bob", "unsure"),
+    ]  # fmt: skip

@@ -118,6 +118,129 @@ def test_whoever_was_overruled_is_told_by_whom(history, staged_copy):
     assert (shown["Stands"], shown["Decided by"]) == ("exclude", HOSTILE)
 
 
+def relabel(path, positions, *, by, at=0):
+    """Record relabels to the next class, one per second, and return the events."""
+    with Workspace.open(path) as workspace:
+        dataset = datasets.find(workspace, "staged")
+        made = []
+        for place, position in enumerate(positions):
+            index = int(dataset.given_labels[position])
+            made.append(
+                Decision(
+                    dataset_id=dataset.id,
+                    sample_key=dataset.sample_keys[position],
+                    given_label=dataset.class_names[index],
+                    verdict=Verdict.RELABEL,
+                    label=dataset.class_names[(index + 1) % dataset.n_classes],
+                    reviewer=by,
+                    decided_at=START + timedelta(seconds=at + place),
+                )
+            )
+        return decisions.append(workspace, made)
+
+
+def show(app, view):
+    app.session_state["history-view"] = view
+    app.run()
+    assert not app.exception, app.exception
+    assert not app.error, app.error
+    return app
+
+
+def test_rows_tell_the_version_after_each_decision(history, staged_copy):
+    record(staged_copy, n=1)
+    relabel(staged_copy, [1], by="bob", at=9)
+    newest, oldest = table(history())
+    assert oldest["version"] == "given"
+    assert len(newest["version"]) == 16
+
+
+def test_two_versions_are_compared_with_who_made_the_difference(history, staged_copy):
+    ann = relabel(staged_copy, [0, 1], by="ann")
+    bob = relabel(staged_copy, [2], by=HOSTILE, at=60)
+    app = show(history(), "compare")
+    rows = table(app)
+    assert [row["sample_key"] for row in rows] == [one.sample_key for one in (*ann, *bob)]
+    assert (rows[2]["by"], rows[2]["at"]) == (HOSTILE, "2026-03-01T12:01:00Z")
+    assert rows[2]["labels"] == [bob[0].given_label, bob[0].label]
+    counts = next(frame.value for frame in app.dataframe if "Samples" in frame.value)
+    assert counts["Samples"].sum() == 3
+    chosen = app.selectbox(key=f"compare-from-{ann[0].dataset_id}")
+    assert chosen.options == [
+        "now", "given (before any decision)", f"before #{bob[0].id} ({HOSTILE}, 1 Mar 12:01)",
+    ]  # fmt: skip
+    app.session_state[f"compare-from-{ann[0].dataset_id}"] = f"#{ann[1].id}"
+    assert [row["by"] for row in table(show(app, "compare"))] == [HOSTILE]
+    app.session_state[f"compare-from-{ann[0].dataset_id}"] = "now"
+    app.run()
+    assert app.info[0].value == "No label differs between the two."
+    app.session_state[f"compare-from-{ann[0].dataset_id}"] = "the day before"
+    app.run()
+    assert "names no labels" in app.error[0].value.replace("\\", "")
+
+
+def test_what_came_after_a_point_is_taken_back_after_a_plan_and_brought_back(history, staged_copy):
+    (first,) = relabel(staged_copy, [0], by="ann")
+    later = relabel(staged_copy, [1, 2], by="bob", at=60)
+    app = history()
+    app.session_state[f"back-point-{first.dataset_id}"] = f"#{first.id}"
+    show(app, "back")
+    assert "takes **2** decisions back; **2** samples change the label" in app.markdown[0].value
+    assert [row["sample_key"] for row in table(app)] == [one.sample_key for one in later]
+    app.button(key="back-act").click().run()
+    assert "2 decisions were taken back; 2 samples changed" in app.success[0].value.replace("\\", "")
+    assert app.info[0].value.startswith("There is nothing to take back")
+    with Workspace.open(staged_copy) as workspace:
+        assert set(decisions.current(workspace, first.dataset_id)) == {first.sample_key}
+        assert len(decisions.log(workspace, first.dataset_id)) == 5
+    app.button(key="back-again").click().run()
+    assert "decides **2** again" in app.markdown[0].value
+    app.button(key="back-act").click().run()
+    with Workspace.open(staged_copy) as workspace:
+        standing = decisions.current(workspace, first.dataset_id)
+    assert {one.reviewer for one in standing.values()} == {"ann"}
+    assert {key: one.label for key, one in standing.items()} == {
+        one.sample_key: one.label for one in (first, *later)
+    }
+
+
+def test_a_persons_decisions_are_taken_back_together(history, staged_copy):
+    relabel(staged_copy, [0, 1], by="ann")
+    relabel(staged_copy, [1], by="bob", at=60)
+    app = history()
+    app.session_state["back-what"] = "person"
+    show(app, "back")
+    app.selectbox[-1].set_value("bob").run()
+    assert "takes **1** decision back; **0** samples change the label" in app.markdown[0].value
+    app.button(key="back-act").click().run()
+    assert "1 decision was taken back; 0 samples" in app.success[0].value.replace("\\", "")
+
+
+@pytest.mark.browser
+def test_a_row_leads_back_to_its_point_and_the_changes_show_their_images(
+    serve, staged_copy, tab, visit
+):
+    (first,) = relabel(staged_copy, [0], by="ann")
+    (second,) = relabel(staged_copy, [1], by="bob", at=60)
+    server = serve(staged_copy, LABELTRACE_REVIEWER="cleo")
+    visit(tab, f"{server.url}/history?dataset=staged")
+    tab.get_by_role("button", name=f"Back to here: take back what came after {first.id}").click()
+    tab.get_by_role("img", name=f"Image of {second.sample_key}").wait_for()
+    tab.get_by_role("button", name="Take back", exact=True).last.click()
+    tab.get_by_text("1 decision was taken back").wait_for()
+    tab.get_by_text("Compare two versions").click()
+    picture = tab.get_by_role("img", name=f"Image of {first.sample_key}")
+    picture.wait_for()
+    assert "/sheet?at=0&" in picture.evaluate("node => getComputedStyle(node).backgroundImage")
+    box = tab.get_by_role("combobox", name="From")
+    box.fill(f"#{second.id}")
+    box.press("Enter")
+    row = tab.get_by_role("listitem").filter(has_text=second.sample_key)
+    row.get_by_text("cleo").wait_for()
+    row.get_by_role("link", name=second.sample_key).click()
+    tab.wait_for_url(f"**/sample?dataset=staged&sample={second.sample_key}")
+
+
 @pytest.mark.browser
 def test_undo_and_decide_again_by_pressing_and_all_texts_stay_text(serve, staged_copy, tab, visit):
     dataset = record(staged_copy, note=HOSTILE)
