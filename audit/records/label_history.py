@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
 from audit.records.decision import Decision, Undo, Verdict
 
@@ -77,6 +76,8 @@ class LabelHistory:
         Of the dataset.
     events
         Decisions and undos in the order of their numbers.
+    going_on
+        What `extended` goes on from.
 
     Attributes
     ----------
@@ -93,39 +94,30 @@ class LabelHistory:
     'given'
     """
 
-    steps: tuple[Step, ...]
-    versions: tuple[str, ...]
-    points: tuple[int, ...]
-    _last_points: dict[str, int]
-
     def __init__(
-        self, fingerprint: str, class_names: Sequence[str], events: Iterable[Decision | Undo]
+        self,
+        fingerprint: str,
+        class_names: Sequence[str],
+        events: Iterable[Decision | Undo],
+        *,
+        going_on: "tuple[_Replay, tuple[Step, ...]] | None" = None,
     ) -> None:
         self._facts = fingerprint, tuple(class_names)
-        self._replay = _Replay(*self._facts)
-        self._take((), events)
+        self._replay, steps = going_on or (_Replay(*self._facts), ())
+        self.steps: tuple[Step, ...] = (*steps, *map(self._replay.step, events))
+        self.versions: tuple[str, ...] = tuple(step.version for step in self.steps)
+        self.points: tuple[int, ...] = tuple(step.number for step in self.steps)
+        self._last_points = {GIVEN: 0, **dict(zip(self.versions, self.points, strict=True))}
 
-    def extended(self, events: Iterable[Decision | Undo]) -> Self:
+    def extended(self, events: Iterable[Decision | Undo]) -> "LabelHistory":
         """Return the history with later events added to it; this one stays as it is.
 
         Only the new events are replayed, unless this history was extended before. Not for several
         threads at once.
         """
-        made = object.__new__(type(self))
-        made._facts = self._facts
         if self._replay.n_events == len(self.steps):
-            made._replay = self._replay
-            made._take(self.steps, events)
-        else:
-            made._replay = _Replay(*self._facts)
-            made._take((), [*(step.event for step in self.steps), *events])
-        return made
-
-    def _take(self, steps: tuple[Step, ...], events: Iterable[Decision | Undo]) -> None:
-        self.steps = (*steps, *map(self._replay.step, events))
-        self.versions = tuple(step.version for step in self.steps)
-        self.points = tuple(step.number for step in self.steps)
-        self._last_points = {GIVEN: 0, **dict(zip(self.versions, self.points, strict=True))}
+            return LabelHistory(*self._facts, events, going_on=(self._replay, self.steps))
+        return LabelHistory(*self._facts, [*(step.event for step in self.steps), *events])
 
     @property
     def last_point(self) -> int:
