@@ -128,12 +128,13 @@ def _draw_conflicts(shelf: Shelf, dataset: Dataset, plan: PatchPlan) -> Choices:
     """Draw whose decision stands, for all conflicts and for each, and return what is chosen."""
     st.markdown("**Where people disagree.** All decisions are recorded, whichever stands.")
     people = dict.fromkeys(name for conflict in plan.conflicts for name in conflict.people)
-    prefer = st.selectbox(
+    preferred = st.selectbox(
         "Unless chosen below",
-        [None, *people],
-        format_func=lambda one: _LATER if one is None else f"The decision of {one} stands",
+        ["", *people],
+        format_func=lambda one: f"The decision of {one} stands" if one else _LATER,
         key=f"patch-prefer-{dataset.id}",
     )
+    prefer = preferred or None
     known = {conflict.sample_key: conflict for conflict in plan.conflicts}
     held: dict[str, str] = st.session_state.get(_picks(dataset), {})
     picks = {key: name for key, name in held.items() if key in known and known[key].by(name)}
