@@ -95,13 +95,17 @@ def apply(
     prefer: Annotated[
         str | None,
         typer.Option(
-            "--prefer", metavar="NAME", help="This person’s decision stands in every conflict of theirs."
+            "--prefer",
+            metavar="NAME",
+            help="This person’s decision stands in every conflict of theirs.",
         ),
     ] = None,
     choose: Annotated[
         list[str] | None,
         typer.Option(
-            "--choose", metavar="SAMPLE_KEY=NAME", help="This person’s decision stands there; repeatable."
+            "--choose",
+            metavar="SAMPLE_KEY=NAME",
+            help="This person’s decision stands there; repeatable.",
         ),
     ] = None,
     reviewer: ReviewerOption = None,
@@ -155,7 +159,9 @@ def _show_plan(
                 in_words(rival.decision),
                 to_iso(rival.decision.decided_at),
                 rival.patch or "recorded",
-                "stands" if rival.decision is picked.get(conflict.sample_key, conflict.later) else "",
+                "stands"
+                if rival.decision is picked.get(conflict.sample_key, conflict.later)
+                else "",
             )
             for conflict in plan.conflicts
             for rival in conflict.rivals

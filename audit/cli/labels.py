@@ -51,9 +51,7 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """List decisions and undos, the newest first, each with the version of the labels after it."""
-    wanted = Wanted(
-        sample_key=sample, reviewer=person, since=_moment(since), until=_moment(until)
-    )
+    wanted = Wanted(sample_key=sample, reviewer=person, since=_moment(since), until=_moment(until))
     with session.workspace() as workspace:
         found = dataset_rows.find(workspace, dataset)
         if sample is not None:
@@ -108,7 +106,10 @@ def diff(
 
 
 def blame(
-    session: Session, dataset: DatasetArgument, sample_key: SampleArgument, as_json: JsonOption = False
+    session: Session,
+    dataset: DatasetArgument,
+    sample_key: SampleArgument,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell who decided what about one sample, what stood after each event, and what stands now."""
     with session.workspace() as workspace:
@@ -126,7 +127,10 @@ def blame(
             "now": _effect_record(label),
             "stands": None if standing is None else decision_record(standing),
             "events": [
-                {**_event_record(history, step), "label_after": _effect_record(effect(step.after, given))}
+                {
+                    **_event_record(history, step),
+                    "label_after": _effect_record(effect(step.after, given)),
+                }
                 for step in steps
             ],
         }
@@ -303,7 +307,9 @@ def _comparison_sentence(compared: Comparison) -> str:
     )
     if not compared.changes:
         return f"No label differs {between}."
-    return f"{_samples(len(compared.changes))} differ{'s' * (len(compared.changes) == 1)} {between}."
+    return (
+        f"{_samples(len(compared.changes))} differ{'s' * (len(compared.changes) == 1)} {between}."
+    )
 
 
 def _plan_record(plan: RevertPlan) -> dict[str, object]:

@@ -52,7 +52,9 @@ def append(
     WorkspaceError
         If the disk is full or cannot be written.
     """
-    texts.check("text of an undo", [text for one in undos for text in (one.sample_key, one.reviewer)])
+    texts.check(
+        "text of an undo", [text for one in undos for text in (one.sample_key, one.reviewer)]
+    )
     _check(decisions)
     last = sa.select(sa.func.max(table.c.id)).where(table.c.dataset_id == dataset_id)
     with workspace.writing() as connection:

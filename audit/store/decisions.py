@@ -143,7 +143,9 @@ def append(workspace: Workspace, decisions: Sequence[Decision]) -> tuple[Decisio
             if sender is not None:
                 # A number that occurs twice in one message is stored once, too.
                 known.setdefault(sender, decision)
-        numbers = decision_table.insert(connection, [decision_table.decision_row(decision) for decision in fresh])
+        numbers = decision_table.insert(
+            connection, [decision_table.decision_row(decision) for decision in fresh]
+        )
     stored = {
         id(decision): replace(decision, id=number)
         for decision, number in zip(fresh, numbers, strict=True)
@@ -214,7 +216,9 @@ def undo(
             decided_at=at,
         )
         try:
-            (number,) = decision_table.insert(connection, [decision_table.undo_row(event, client, sequence)])
+            (number,) = decision_table.insert(
+                connection, [decision_table.undo_row(event, client, sequence)]
+            )
         except exc.IntegrityError as error:
             raise RefusedError(
                 f"Somebody else undid the decision about {sample_key!r} just now."
@@ -240,9 +244,7 @@ def log(
     if sample_key is not None:
         query = query.where(table.c.sample_key == sample_key)
     with workspace.reading() as connection:
-        return [
-            decision_table.event(row) for row in connection.execute(query)
-        ]
+        return [decision_table.event(row) for row in connection.execute(query)]
 
 
 def about(
@@ -331,7 +333,12 @@ def _counting(
     is_undone = sa.exists().where(undone.c.undoes == table.c.id)
     query = (
         sa.select(table)
-        .where(table.c.dataset_id == dataset_id, table.c.kind == decision_table.DECISION, ~is_undone, is_meant)
+        .where(
+            table.c.dataset_id == dataset_id,
+            table.c.kind == decision_table.DECISION,
+            ~is_undone,
+            is_meant,
+        )
         .order_by(table.c.decided_at, table.c.id)
     )
     return [decision_table.decision(row) for row in connection.execute(query)]
@@ -412,7 +419,9 @@ def _insert_undo(connection: sa.Connection, act: TakeBack, target: int) -> Undo:
         reviewer=act.reviewer,
         decided_at=act.decided_at,
     )
-    (number,) = decision_table.insert(connection, [decision_table.undo_row(event, act.client, act.sequence)])
+    (number,) = decision_table.insert(
+        connection, [decision_table.undo_row(event, act.client, act.sequence)]
+    )
     return replace(event, id=number)
 
 

@@ -30,7 +30,11 @@ def draw(shelf: Shelf, dataset: Dataset, people: Sequence[str]) -> str | None:
     history = label_versions.kept(shelf, dataset)
     st.session_state.setdefault(_KIND, "after")
     kind = st.segmented_control(
-        "What to take back", list(_WHAT), required=True, format_func=lambda one: _WHAT[one], key=_KIND
+        "What to take back",
+        list(_WHAT),
+        required=True,
+        format_func=lambda one: _WHAT[one],
+        key=_KIND,
     )
     plan = _planned(shelf, dataset, history, people, kind=str(kind))
     if plan is None:

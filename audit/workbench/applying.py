@@ -106,6 +106,10 @@ class Choices:
     by_sample: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+NO_CHOICES = Choices()
+"""The later decision stands in every conflict."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What applying patches did.
@@ -127,7 +131,10 @@ class Applied:
 
 
 def plan(
-    workspace: Workspace, dataset: Dataset, paths: Sequence[Path], names: Sequence[str] | None = None
+    workspace: Workspace,
+    dataset: Dataset,
+    paths: Sequence[Path],
+    names: Sequence[str] | None = None,
 ) -> PatchPlan:
     """Return what applying patches would do; nothing is stored.
 
@@ -209,7 +216,7 @@ def carry_out(
     workspace: Workspace,
     dataset: Dataset,
     planned: PatchPlan,
-    choices: Choices = Choices(),
+    choices: Choices = NO_CHOICES,
     *,
     reviewer: str | None = None,
 ) -> Applied:
@@ -326,9 +333,7 @@ def _settled(
     by: str,
     now: datetime,
 ) -> Decision:
-    settles = [
-        rival.decision.id or numbers[_identity(rival.decision)] for rival in conflict.rivals
-    ]
+    settles = [rival.decision.id or numbers[_identity(rival.decision)] for rival in conflict.rivals]
     return Decision(
         dataset_id=decision.dataset_id,
         sample_key=decision.sample_key,
@@ -350,7 +355,9 @@ def _sentence(conflict: Conflict, picked: Decision | None, by: str) -> str:
         for rival in conflict.rivals
     )
     if picked is None:
-        return f"{conflict.sample_key}: {said}; the later one, by {conflict.later.reviewer}, stands."
+        return (
+            f"{conflict.sample_key}: {said}; the later one, by {conflict.later.reviewer}, stands."
+        )
     return f"{conflict.sample_key}: {said}; {by} chose that of {picked.reviewer}, which stands."
 
 

@@ -111,9 +111,7 @@ def flows(changes: Iterable[Change]) -> tuple[Flow, ...]:
     """Return how many samples went from which label to which, the most first."""
     counts = Counter((change.before, change.after) for change in changes)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], *map(in_words, item[0])))
-    return tuple(
-        Flow(before=before, after=after, n_samples=n) for (before, after), n in ordered
-    )
+    return tuple(Flow(before=before, after=after, n_samples=n) for (before, after), n in ordered)
 
 
 def in_words(what: Effect) -> str:

@@ -83,9 +83,7 @@ def find(workspace: Workspace, dataset: Dataset, reference: str) -> LabelPoint:
 def find_in(history: LabelHistory, dataset: Dataset, reference: str) -> LabelPoint:
     """Return the labels that a reference names in a history that was read, as `find` does."""
     point = point_of(history, dataset, reference)
-    return LabelPoint(
-        version=history.version_at(point), point=point, decisions=history.at(point)
-    )
+    return LabelPoint(version=history.version_at(point), point=point, decisions=history.at(point))
 
 
 def point_of(history: LabelHistory, dataset: Dataset, reference: str) -> int:

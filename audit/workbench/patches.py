@@ -9,7 +9,7 @@ from pathlib import Path
 from audit.records.dataset import Dataset
 from audit.store import decisions as decision_rows
 from audit.workbench import applying
-from audit.workbench.applying import Applied, Choices, Conflict, PatchPlan
+from audit.workbench.applying import NO_CHOICES, Applied, Choices, Conflict, PatchPlan
 from audit.workbench.shelf import Shelf
 
 __all__ = ["Applied", "Choices", "Conflict", "PatchPlan"]
@@ -52,7 +52,7 @@ def apply(
     dataset: Dataset,
     *patches: bytes,
     names: Sequence[str] | None = None,
-    choices: Choices = Choices(),
+    choices: Choices = NO_CHOICES,
     reviewer: str | None = None,
 ) -> Applied:
     """Append the decisions of patches that the log does not hold, and decide again what was chosen.

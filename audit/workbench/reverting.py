@@ -240,9 +240,7 @@ def _decisions(history: LabelHistory, *, after: int = 0) -> list[Decision]:
 
 def _undos(history: LabelHistory) -> dict[int, Undo]:
     """Return the undo of each decision that was taken back, by the decision's number."""
-    return {
-        step.event.undoes: step.event for step in history.steps if isinstance(step.event, Undo)
-    }
+    return {step.event.undoes: step.event for step in history.steps if isinstance(step.event, Undo)}
 
 
 def _number(decision: Decision) -> int:

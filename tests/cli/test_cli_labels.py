@@ -40,7 +40,10 @@ def test_the_log_tells_each_event_with_its_version(pets):
     assert "undo #3 (keep by bob)" in lines[1]
     by_bob = pets("labels", "log", "pets", "--person", "bob", "--sample", "b", "--json").json
     assert [one["id"] for one in by_bob["events"]] == [2]
-    assert pets("labels", "log", "pets", "--until", "2020-01-01T00:00:00Z", "--json").json["total"] == 0
+    assert (
+        pets("labels", "log", "pets", "--until", "2020-01-01T00:00:00Z", "--json").json["total"]
+        == 0
+    )
     assert "no sample 'zz'" in pets("labels", "log", "pets", "--sample", "zz", code=1).sentence
     assert "offset" in pets("labels", "log", "pets", "--since", "2020-01-01", code=1).sentence
 
@@ -92,7 +95,9 @@ def test_a_revert_is_planned_asked_for_and_done(pets, monkeypatch):
     version = pets("labels", "log", "pets", "--json").json["events"][-1]["version"]
     assert done.lines == [version]
     assert "--after #4` brings it back" in done.err
-    back = pets("labels", "revert", "pets", "--after", "4", "--yes", "--json", "--reviewer", "ann").json
+    back = pets(
+        "labels", "revert", "pets", "--after", "4", "--yes", "--json", "--reviewer", "ann"
+    ).json
     assert (back["done"], [one["id"] for one in back["repeated"]], back["before"]) == (True, [2], 5)
     nothing = pets("labels", "revert", "pets", "--after", "4", "--yes")
     assert "There is nothing to take back" in nothing.err

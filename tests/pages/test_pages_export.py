@@ -238,7 +238,11 @@ def test_where_two_patches_disagree_somebody_chooses_by_looking(
             for place in (4, 5)
         ]  # fmt: skip
         patch.write(
-            sent[-1], dataset=dataset, decisions=made, base_version="given", made_at=datetime.now(UTC)
+            sent[-1],
+            dataset=dataset,
+            decisions=made,
+            base_version="given",
+            made_at=datetime.now(UTC),
         )
     server = serve(staged_copy, LABELTRACE_REVIEWER="cleo", HOME=str(tmp_path))
     visit(tab, f"{server.url}/export?dataset=staged")

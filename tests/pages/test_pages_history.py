@@ -188,7 +188,9 @@ def test_what_came_after_a_point_is_taken_back_after_a_plan_and_brought_back(his
     assert "takes **2** decisions back; **2** samples change the label" in app.markdown[0].value
     assert [row["sample_key"] for row in table(app)] == [one.sample_key for one in later]
     app.button(key="back-act").click().run()
-    assert "2 decisions were taken back; 2 samples changed" in app.success[0].value.replace("\\", "")
+    assert "2 decisions were taken back; 2 samples changed" in app.success[0].value.replace(
+        "\\", ""
+    )
     assert app.info[0].value.startswith("There is nothing to take back")
     with Workspace.open(staged_copy) as workspace:
         assert set(decisions.current(workspace, first.dataset_id)) == {first.sample_key}

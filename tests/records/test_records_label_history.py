@@ -31,7 +31,12 @@ def decided(number, key, verdict, label=None, *, by="ann", at=0):
 def undone(number, of, *, by="ann", at=0):
     when = START + timedelta(seconds=at)
     return Undo(
-        id=number, dataset_id="d", sample_key=of.sample_key, undoes=of.id, reviewer=by, decided_at=when
+        id=number,
+        dataset_id="d",
+        sample_key=of.sample_key,
+        undoes=of.id,
+        reviewer=by,
+        decided_at=when,
     )
 
 

@@ -51,9 +51,7 @@ def decision(dataset, position, verdict, *, by, at=0, step=1):
 def write(dataset, tmp_path):
     def written(name, *decisions):
         path = tmp_path / name
-        patch.write(
-            path, dataset=dataset, decisions=decisions, base_version="given", made_at=START
-        )
+        patch.write(path, dataset=dataset, decisions=decisions, base_version="given", made_at=START)
         return path
 
     return written
@@ -117,9 +115,7 @@ def test_a_choice_is_decided_again_by_whoever_chooses(workspace, dataset, two):
     assert (len(log), done.n_settled) == (8, 2)
     of_people = {(one.sample_key, one.reviewer): one.id for one in log}
     settled = log[-2]
-    assert settled.evidence == {
-        "settles": [of_people[keys[1], "ann"], of_people[keys[1], "bob"]]
-    }
+    assert settled.evidence == {"settles": [of_people[keys[1], "ann"], of_people[keys[1], "bob"]]}
     assert settled.label == next(
         one.label for one in log if (one.sample_key, one.reviewer) == (keys[1], "ann")
     )
@@ -128,9 +124,7 @@ def test_a_choice_is_decided_again_by_whoever_chooses(workspace, dataset, two):
     assert [pair.standing.reviewer for pair in replaced] == ["cleo", "cleo"]
 
 
-def test_a_patch_disagrees_with_what_stands_and_not_with_the_same_person(
-    workspace, dataset, write
-):
+def test_a_patch_disagrees_with_what_stands_and_not_with_the_same_person(workspace, dataset, write):
     decision_rows.append(
         workspace,
         [

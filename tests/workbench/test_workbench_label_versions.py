@@ -59,7 +59,12 @@ def decided(number, key, verdict, label=None, *, by="ann", at=0):
 def undone(number, of, *, by="ann", at=0):
     when = START + timedelta(seconds=at)
     return Undo(
-        id=number, dataset_id="d", sample_key=of.sample_key, undoes=of.id, reviewer=by, decided_at=when
+        id=number,
+        dataset_id="d",
+        sample_key=of.sample_key,
+        undoes=of.id,
+        reviewer=by,
+        decided_at=when,
     )
 
 
@@ -125,8 +130,12 @@ def test_a_beginning_that_two_versions_share_is_refused():
     log = history()
     log.versions, log.points = ("abcd00", "abcd11", "123400"), (1, 2, 1234)
     log._last_points = {"abcd00": 1, "abcd11": 2, "123400": 1234}
-    log.steps = history(decided(1, "a", "keep"), decided(2, "a", "keep"), decided(1234, "a", "keep")).steps
-    with pytest.raises(InputError, match="2 versions begin with 'abcd': abcd00, abcd11. Write more"):
+    log.steps = history(
+        decided(1, "a", "keep"), decided(2, "a", "keep"), decided(1234, "a", "keep")
+    ).steps
+    with pytest.raises(
+        InputError, match=r"2 versions begin with 'abcd': abcd00, abcd11\. Write more"
+    ):
         point_of("abcd", log)
     assert point_of("abcd1", log) == 2
     with pytest.raises(InputError, match="write #1234 for the event"):
@@ -153,7 +162,9 @@ def test_a_comparison_tells_who_made_the_difference_last():
         Flow(before=Effect("dog"), after=Effect("cat"), n_samples=1),
     )
     back = label_changes.compare(LOG, 6, 3)
-    assert [(c.before, c.after) for c in back.changes] == [(c.after, c.before) for c in forth.changes]
+    assert [(c.before, c.after) for c in back.changes] == [
+        (c.after, c.before) for c in forth.changes
+    ]
     assert label_changes.compare(LOG, 0, 9).changes == ()
     assert label_changes.compare(LOG, 5, 9).changes[1].event == BACK
 
@@ -262,7 +273,9 @@ def test_reverting_a_person_leaves_what_others_decided(events):
         return
     plan = reverting.of_person(log, PETS, "ann")
     gone = {event.undoes for event in events if isinstance(event, Undo)}
-    others = [e for e in events if isinstance(e, Decision) and e.id not in gone and e.reviewer == "bob"]
+    others = [
+        e for e in events if isinstance(e, Decision) and e.id not in gone and e.reviewer == "bob"
+    ]
     others.sort(key=lambda one: (one.decided_at, one.id))
     expected = history(*(replace(one, id=place) for place, one in enumerate(others, start=1)))
     assert plan.version == expected.version_at(len(others))
@@ -334,8 +347,8 @@ def test_a_revert_is_stored_whole_and_in_turn_taken_back(shelf, dataset):
     back = reverting.after_point(label_versions.kept(shelf, dataset), dataset, done.point)
     reverting.carry_out(workspace, dataset, back, reviewer="ann")
     assert label_versions.find(workspace, dataset, "now").version == log.version_at(log.last_point)
+    empty = reverting.after_point(label_versions.read(workspace, dataset), dataset, done.point)
     with pytest.raises(RefusedError, match="There is nothing to take back"):
-        empty = reverting.after_point(label_versions.read(workspace, dataset), dataset, done.point)
         reverting.carry_out(workspace, dataset, empty, reviewer="ann")
 
 

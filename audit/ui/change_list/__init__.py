@@ -157,7 +157,9 @@ def choices(sent: object, lines: Sequence[Line]) -> dict[str, str | None]:
     Examples
     --------
     >>> one = Choice(name="ann", says="keep", detail="", at="2026-01-02T03:04:05Z")
-    >>> choices({"a.png": "ann", "b.png": "ann"}, [Line(sample_key="a.png", given=None, choices=(one,))])
+    >>> choices(
+    ...     {"a.png": "ann", "b.png": "ann"}, [Line(sample_key="a.png", given=None, choices=(one,))]
+    ... )
     {'a.png': 'ann'}
     >>> choices({"a.png": "eve"}, [Line(sample_key="a.png", given=None, choices=(one,))])
     {'a.png': None}
