@@ -45,7 +45,7 @@ def choose(
     reference = st.selectbox(
         label,
         list(names),
-        format_func=lambda one: names.get(one, one),
+        format_func=lambda one: names.get(str(one), str(one)),
         accept_new_options=True,
         key=key,
         help="Type the number of an event (#12), a version or a time (2026-11-03T10:12:00Z) "

@@ -174,9 +174,6 @@ def test_two_versions_are_compared_with_who_made_the_difference(history, staged_
     app.session_state[f"compare-from-{ann[0].dataset_id}"] = "now"
     app.run()
     assert app.info[0].value == "No label differs between the two."
-    app.session_state[f"compare-from-{ann[0].dataset_id}"] = "the day before"
-    app.run()
-    assert "names no labels" in app.error[0].value.replace("\\", "")
 
 
 def test_what_came_after_a_point_is_taken_back_after_a_plan_and_brought_back(history, staged_copy):
@@ -235,6 +232,9 @@ def test_a_row_leads_back_to_its_point_and_the_changes_show_their_images(
     picture.wait_for()
     assert "/sheet?at=0&" in picture.evaluate("node => getComputedStyle(node).backgroundImage")
     box = tab.get_by_role("combobox", name="From")
+    box.fill("the day before")
+    box.press("Enter")
+    tab.get_by_text("'the day before' names no labels").wait_for()
     box.fill(f"#{second.id}")
     box.press("Enter")
     row = tab.get_by_role("listitem").filter(has_text=second.sample_key)
