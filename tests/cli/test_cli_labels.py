@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def pets(labeltrace, tmp_path):
-    """Give a terminal with three decisions by two people; return it, their keys and numbers."""
+    """Give a terminal whose dataset ``pets`` has three decisions by two people, the last taken back."""
     images = np.zeros((4, 8, 8), np.uint8)
     names = np.array(["cat", "dog"])
     keys = np.array(["a", "b", "c", "d"])
