@@ -87,7 +87,7 @@ def apply(
     session: Session,
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name, id or its beginning.")],
     patches: Annotated[
-        list[Path], typer.Argument(metavar="PATCH…", help="Patches that `export` wrote.")
+        list[Path], typer.Argument(metavar="PATCH", help="Patches that `export` wrote.")
     ],
     only_plan: Annotated[
         bool, typer.Option("--plan", help="List where people disagree and store nothing.")
