@@ -17,8 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from audit.compute import weights
-from audit.datasets import pixels, presence, touched
-from audit.datasets.pixels import Pixels
 from audit.errors import (
     AuditError,
     InputError,
@@ -27,28 +25,24 @@ from audit.errors import (
     StoppedError,
     TrainingError,
 )
-from audit.records.dataset import Dataset, Split
 from audit.records.dynamics import TrainingDynamics
 from audit.records.job import Job
 from audit.records.progress import Report
-from audit.records.run import Probe, Run, RunConfig, RunState
+from audit.records.run import Probe, Run, RunState
 from audit.store import datasets as dataset_rows
-from audit.store import dynamics, findings, pixel_names
-from audit.store import pixels as pixel_store
+from audit.store import dynamics
 from audit.store import runs as run_rows
 from audit.store.dynamics import DynamicsWriter
 from audit.store.recordings import SavedRows
 from audit.store.workspace import Workspace
+from audit.tasks import inputs
 from audit.tasks.stability import Stability
-from audit.training import backbones, features, rows
 from audit.training import crew as crews
+from audit.training import rows
 from audit.training.crew import Crew
 from audit.training.loop import Training
 from audit.training.recorder import EpochRecorder
 from audit.training.rows import Rows
-
-_TRAINING_BEGINS, _TRAINING_ON_FEATURES_BEGINS = 0.1, 0.85
-"""Part of the progress bar that decoding takes, and decoding and extracting features."""
 
 
 def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
@@ -163,7 +157,7 @@ def _train(workspace: Workspace, record: Run, report: Report) -> Mapping[str, An
             training,
             notes,
             record,
-            _part(report, ready.begins, 1.0),
+            inputs.part(report, ready.begins, 1.0),
             first_epoch=first_epoch,
             stability=Stability(ready.table.role, read_margins, n_planned=record.config.epochs),
             crew=crew,
@@ -208,16 +202,8 @@ def _prepare(workspace: Workspace, record: Run, report: Report) -> _Ready:
             f"Dataset {dataset.name!r} is not the one that run {record.name!r} was made for."
         )
 
-    begins = _TRAINING_BEGINS
-    decoded = _pixels(workspace, dataset, record, _part(report, 0.0, begins))
-    if config.architecture == "features":
-        variant = _features_variant(config)
-        if pixel_store.find(workspace, dataset.id, config.image_size, variant=variant) is None:
-            begins = _TRAINING_ON_FEATURES_BEGINS
-        extracting = _part(report, _TRAINING_BEGINS, begins)
-        inputs = _features(workspace, dataset, record, decoded, extracting)
-    else:
-        inputs = decoded.images
+    gathered = inputs.gather(workspace, dataset, config, report)
+    decoded = gathered.pixels
     # A resumed run keeps its rows, also where another run has met a problem in the meantime.
     begun = dynamics.saved_rows(workspace, record)
     wanted = dataset.usable(config.splits) if begun is None else np.unique(begun.sample)
@@ -233,7 +219,7 @@ def _prepare(workspace: Workspace, record: Run, report: Report) -> _Ready:
         base=_base(workspace, record),
     )
     return _Ready(
-        inputs=inputs,
+        inputs=gathered.inputs,
         positions=decoded.positions,
         table=table,
         saved=SavedRows(
@@ -243,7 +229,7 @@ def _prepare(workspace: Workspace, record: Run, report: Report) -> _Ready:
             assigned_label=table.assigned_label,
             role=table.role,
         ),
-        begins=begins,
+        begins=gathered.begins,
         checkpoint=dynamics.checkpoint_path(workspace, record),
     )
 
@@ -343,119 +329,3 @@ def _keep_checkpoint(
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-
-
-def _pixels(workspace: Workspace, dataset: Dataset, record: Run, report: Report) -> Pixels:
-    """Return the decoded images of every usable sample, from the cache or made now."""
-    config = record.config
-
-    def write(folder: Path) -> None:
-        presence.check(dataset)  # it may have moved while the job waited
-        made = pixels.decode(
-            dataset,
-            dataset.usable(tuple(Split)),
-            size=config.image_size,
-            folder=folder,
-            threads=config.threads,
-            report=report,
-        )
-        _refuse_if_mostly_unreadable(dataset, made)
-        _check_bytes(workspace, dataset, made.content_digests)
-
-    folder = pixel_store.find_or_make(workspace, dataset.id, config.image_size, write=write)
-    decoded = pixels.load(folder)
-    _check_files(workspace, dataset, decoded, folder, report)
-    if decoded.problems:
-        # Every time: the process that sealed the pixels may have died before it came here.
-        findings.record_problems(workspace, dataset.id, decoded.problems)
-    return decoded
-
-
-def _refuse_if_mostly_unreadable(dataset: Dataset, decoded: Pixels) -> None:
-    """Refuse rather than remember a problem per image where most cannot be read.
-
-    A folder that is not mounted today would otherwise be left out of every later run.
-
-    Raises
-    ------
-    TrainingError
-        If more than half of the images could not be read; says why for the first.
-    """
-    n_bad = len(decoded.problems)
-    if n_bad > len(decoded.positions):
-        first = decoded.problems[min(decoded.problems)]
-        raise TrainingError(
-            f"{n_bad} of {n_bad + len(decoded.positions)} images of {dataset.name!r} could not be read "
-            f"(is a disk missing?), the first because: {first}"
-        )
-
-
-def _check_files(
-    workspace: Workspace, dataset: Dataset, decoded: Pixels, folder: Path, report: Report
-) -> None:
-    """Refuse images whose files changed since their pixels were decoded.
-
-    Raises
-    ------
-    InputError
-        If an image's bytes are not those of an earlier run.
-    """
-    found = touched.find(dataset, np.sort(decoded.positions), folder, report)
-    if found.n_touched:
-        _check_bytes(workspace, dataset, found.content_digests)
-        touched.keep(folder, found.states)
-
-
-def _check_bytes(workspace: Workspace, dataset: Dataset, digests: NDArray[np.uint8]) -> None:
-    """Store digests of the bytes; refuse bytes that changed since they were first read.
-
-    Raises
-    ------
-    InputError
-        If an image's bytes are not those of an earlier run.
-    """
-    changed = findings.record_content_digests(workspace, dataset.id, digests)
-    if len(changed):
-        first = dataset.sample_keys[int(changed[0])]
-        raise InputError(
-            f"{len(changed)} images of {dataset.name!r} changed on disk since an earlier run, "
-            f"{first!r} first; import the source again under a new name."
-        )
-
-
-def _part(report: Report, begin: float, end: float) -> Report:
-    """Return a report for a part of the work, from one fraction of the whole to another."""
-
-    def of_part(fraction: float, message: str) -> None:
-        report(begin + (end - begin) * fraction, message)
-
-    return of_part
-
-
-def _features_variant(config: RunConfig) -> str:
-    """Return what features depend on beside the pixels: backbone, weights, precision."""
-    name = config.backbone or "squeezenet"
-    path = backbones.locate(name, config.weights)
-    digest = weights.digest(path)
-    # Asked here as well: features of the new weights may lie there from another run.
-    if config.weights_digest is not None and digest != config.weights_digest:
-        raise InputError(
-            f"Weights {str(path)!r} have changed since the run was made: put the old "
-            "file back, or start a new run."
-        )
-    return pixel_names.features_variant(name, digest, config.precision)
-
-
-def _features(
-    workspace: Workspace, dataset: Dataset, record: Run, decoded: Pixels, report: Report
-) -> np.ndarray:
-    """Return the features of every decoded image, from the cache or extracted now."""
-    config = record.config
-
-    def write(folder: Path) -> None:
-        features.write(folder, features.extract(decoded.images, config, report))
-
-    folder = pixel_store.find_or_make(
-        workspace, dataset.id, config.image_size, write=write, variant=_features_variant(config)
-    )
-    return features.read(folder)

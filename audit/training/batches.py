@@ -39,6 +39,10 @@ class Inputs(Protocol):
         """Return the network's inputs for rows, given on the host and on the device, (B,) each."""
         ...
 
+    def look(self, entry: NDArray[np.int64]) -> Tensor:
+        """Return the network's inputs for positions in the array of inputs, (B,); nothing is random."""
+        ...
+
 
 def prepare(
     inputs: NDArray[np.uint8] | NDArray[np.float32],
@@ -119,6 +123,13 @@ class Images:
         pixels = self._store.gather(rows, rows_on_device)
         if self._view is not None:
             pixels = shift_and_mirror(pixels, self._view[rows_on_device])
+        return self._normalised(pixels)
+
+    def look(self, entry: NDArray[np.int64]) -> Tensor:
+        """Return images as they are, normalised as in training, (B, 3, S, S) float32."""
+        return self._normalised(self._store.at(entry))
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
         return ((pixels.float() - self._mean) * self._scale).permute(0, 3, 1, 2)
 
 
@@ -159,6 +170,10 @@ class Features:
         """Return standardised features (B, D) float32."""
         return (self._store.gather(rows, rows_on_device) - self._mean) * self._scale
 
+    def look(self, entry: NDArray[np.int64]) -> Tensor:
+        """Return features, standardised as in training, (B, D) float32."""
+        return (self._store.at(entry) - self._mean) * self._scale
+
 
 class _Store:
     """The array of all inputs: resident on an accelerator where it fits, else on the host."""
@@ -182,7 +197,16 @@ class _Store:
         """Return the inputs of rows on the device, (B, …), dtype of the array."""
         if self._resident is not None:
             return self._resident.index_select(0, self._entry_on_device[rows_on_device])
-        batch = torch.from_numpy(self._array[self._entry[rows]])
+        return self._from_host(self._entry[rows])
+
+    def at(self, entry: NDArray[np.int64]) -> Tensor:
+        """Return inputs by their position in the array, on the device, (B, …), dtype of the array."""
+        if self._resident is not None:
+            return self._resident.index_select(0, torch.from_numpy(entry).to(self._device))
+        return self._from_host(entry)
+
+    def _from_host(self, entry: NDArray[np.int64]) -> Tensor:
+        batch = torch.from_numpy(self._array[entry])
         if self._device.type == "cuda":
             batch = batch.pin_memory()
         return batch.to(self._device, non_blocking=True)

@@ -34,6 +34,8 @@ Observe = Callable[[Tensor, Tensor], None]
 
 _MOMENTUM = "momentum_buffer"
 
+_PREDICTED_AT_ONCE = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -122,6 +124,7 @@ class Training:
         self._observe = observe
         self._n_rows = len(rows)
         self._n_outputs = rows.n_outputs
+        self._n_inputs, self._positions = len(inputs), positions
         entry = _entries(rows.sample, len(inputs), positions)
         with _memory_in_words(config):
             self.network = networks.build(
@@ -136,6 +139,9 @@ class Training:
             self._inputs = batches.prepare(inputs, entry, config=config, device=self.device)
             label = torch.from_numpy(rows.assigned_label.astype(np.int64))
             self._assigned_label = label.to(self.device)
+            self._weight = (
+                None if rows.weight is None else torch.from_numpy(rows.weight).to(self.device)
+            )
             self._optimizer = self._make_optimizer()
 
     @property
@@ -166,6 +172,43 @@ class Training:
                 yield from self._epoch(epoch)
         finally:
             self._shards.close()
+
+    def predict(self, sample: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the network makes of samples as it is now, without random views; it learns nothing.
+
+        Parameters
+        ----------
+        sample
+            Positions in the dataset, trained on or not, (M,) int64.
+
+        Returns
+        -------
+        ndarray
+            Logits (M, n_outputs) float32, with the batch-norm statistics of training.
+
+        Raises
+        ------
+        InputError
+            If a sample has no input.
+        """
+        entry = _entries(sample, self._n_inputs, self._positions)
+        logits = np.empty((len(sample), self._n_outputs), dtype=np.float32)
+        reduced = self.config.precision is Precision.BFLOAT16
+        torch.set_num_threads(self.config.threads)  # one batch after the other, on all of them
+        self.network.eval()
+        try:
+            for start in range(0, len(entry), _PREDICTED_AT_ONCE):
+                here = slice(start, start + _PREDICTED_AT_ONCE)
+                with (
+                    torch.inference_mode(),
+                    torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced),
+                ):
+                    found: Tensor = self.network(self._inputs.look(entry[here]))
+                logits[here] = found.float().cpu().numpy()
+        finally:
+            self.network.train()
+            torch.set_num_threads(self.threads_each)
+        return logits
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Return weights, batch-norm statistics and momentum; valid between two epochs."""
@@ -285,10 +328,8 @@ class Training:
             reduced = self.config.precision is Precision.BFLOAT16
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
                 logits: Tensor = network(inputs)
-            loss = functional.cross_entropy(
-                logits, label, label_smoothing=self.config.label_smoothing
-            )
-            loss = loss * ((here.stop - here.start) / len(rows))
+            part = (here.stop - here.start) / len(rows)
+            loss = self._loss(logits, label, rows_on_device, here) * part
             loss.backward()
             return logits.detach(), loss.detach()
 
@@ -303,6 +344,19 @@ class Training:
         loss = sum_of([loss for _, loss in done] or [torch.zeros((), device=self.device)])
         self._crew.add_up([*self._shards.gradients(), logits, loss])
         return logits, loss
+
+    def _loss(self, logits: Tensor, label: Tensor, rows_on_device: Tensor, here: slice) -> Tensor:
+        """Return the mean loss of a shard; with weights its part of the batch's weighted mean."""
+        smoothing = self.config.label_smoothing
+        if self._weight is None:
+            return functional.cross_entropy(logits, label, label_smoothing=smoothing)
+        weight = self._weight[rows_on_device]
+        # A batch in which nothing weighs anything teaches nothing.
+        weight = weight / weight.mean().clamp_min(torch.finfo(weight.dtype).tiny)
+        losses = functional.cross_entropy(
+            logits, label, label_smoothing=smoothing, reduction="none"
+        )
+        return (losses * weight[here]).mean()
 
     def _share(self, n_shards: int) -> Shards:
         """Return replicas for so many shards; on a CPU side by side, as far as there are threads."""

@@ -43,6 +43,8 @@ class Rows:
         `Role` of each row, (R,) int8.
     n_classes, n_outputs
         Real classes K and outputs of the network, K or K + 1.
+    weight
+        Of each row in the loss of its batch, (R,) float32, not negative; ``None`` where all weigh the same.
     """
 
     sample: NDArray[np.int64]
@@ -50,6 +52,7 @@ class Rows:
     role: NDArray[np.int8]
     n_classes: int
     n_outputs: int
+    weight: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         shape = self.sample.shape
@@ -62,6 +65,10 @@ class Rows:
                 f"Assigned labels must lie in 0..{self.n_outputs - 1}, got "
                 f"{self.assigned_label.min()}..{self.assigned_label.max()}."
             )
+        if self.weight is not None and (
+            self.weight.shape != shape or not self.weight.min() >= 0 or not self.weight.max() > 0
+        ):
+            raise InputError("Rows need one weight each, none negative and not all zero.")
 
     def __len__(self) -> int:
         """Return the number of rows R."""
