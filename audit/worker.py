@@ -37,6 +37,8 @@ TASKS: Mapping[str, str] = {
     "score": "audit.tasks.score:run",
     "explain": "audit.tasks.explain:run",
     "fit_lstm": "audit.tasks.fit_lstm:run",
+    "compare": "audit.tasks.compare:run",
+    "estimate_gain": "audit.tasks.estimate_gain:run",
 }
 """Kind of job → ``module:function`` of its `Task`, imported when it is called."""
 

@@ -15,6 +15,7 @@ from audit import __version__
 from audit.cli import (
     adopting,
     benching,
+    comparing,
     corrupting,
     datasets,
     decisions,
@@ -93,6 +94,7 @@ COMMANDS = (
     ("Deciding", "undo", decisions.undo),
     ("Corrected labels", "export", exports.export),
     ("Corrected labels", "apply", exports.apply),
+    ("Corrected labels", "compare", comparing.compare),
     ("The dashboard", "app", dashboard.app),
     ("labeltrace itself", "demo", system.demo),
     ("labeltrace itself", "doctor", system.doctor),

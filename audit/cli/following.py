@@ -79,7 +79,13 @@ def progress(session: Session, title: str) -> Iterator[Report]:
         yield report
 
 
-def follow(session: Session, workspace: Workspace, jobs: Sequence[tuple[str, Job]]) -> list[Job]:
+def follow(
+    session: Session,
+    workspace: Workspace,
+    jobs: Sequence[tuple[str, Job]],
+    *,
+    goes_on: str = "`labeltrace resume RUN`",
+) -> list[Job]:
     """Wait for jobs one after the other, showing their progress; Ctrl-C cancels those still at work.
 
     Parameters
@@ -88,6 +94,8 @@ def follow(session: Session, workspace: Workspace, jobs: Sequence[tuple[str, Job
         Surroundings.
     jobs
         A title and a job each, in the order in which they run.
+    goes_on
+        What goes on with them after Ctrl-C.
 
     Returns
     -------
@@ -107,9 +115,7 @@ def follow(session: Session, workspace: Workspace, jobs: Sequence[tuple[str, Job
     except KeyboardInterrupt:
         for _, job in jobs[len(ended) :]:
             _cancel(workspace, job)
-        session.say(
-            "Stopped. What was finished is kept: `labeltrace resume RUN` goes on from there."
-        )
+        session.say(f"Stopped. What was finished is kept: {goes_on} goes on from there.")
         raise
     for (title, _), job in zip(jobs, ended, strict=True):
         if job.state is not JobState.DONE:

@@ -7,7 +7,7 @@ worker that dies right after, ask for the same row.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -120,9 +120,23 @@ def _done(job: Job, result: Mapping[str, Any]) -> str:
     if job.kind == "score":
         methods = ", ".join(str(answer["method"]) for answer in result.get("scores", ()))
         return f"scored with {methods}" if methods else "scored"
-    if job.kind == "fit_lstm":
-        return f"fitted {result.get('name', 'a detector')}"
-    return "explained" if job.kind == "explain" else "done"
+    return _OTHERS.get(job.kind, lambda _: "done")(result)
+
+
+def _compared(result: Mapping[str, Any]) -> str:
+    n_failed = len(result.get("failed", ()))
+    failed = f", {n_failed} failed" if n_failed else ""
+    return f"compared: {result.get('trained', 0)} trained, {result.get('reused', 0)} reused{failed}"
+
+
+_OTHERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "compare": _compared,
+    "estimate_gain": lambda result: (
+        f"estimated what {len(result.get('points', ()))} stages of decisions are worth"
+    ),
+    "fit_lstm": lambda result: f"fitted {result.get('name', 'a detector')}",
+    "explain": lambda _: "explained",
+}
 
 
 def _is_sealed(workspace: Workspace, run_id: str) -> bool:

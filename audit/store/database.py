@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.pool import ConnectionPoolEntry
 
-REVISIONS: tuple[str, ...] = ("0001",)
+REVISIONS: tuple[str, ...] = ("0001", "0002")
 """Every schema revision, oldest first; the last one is what this version reads and writes."""
 
 BUSY_SECONDS = 30.0
@@ -140,6 +140,28 @@ decisions = sa.Table(
     sa.Index(None, "dataset_id", "sample_key"),
     # Numbers of deleted rows are never given out again: exports name the last decision they saw.
     sqlite_autoincrement=True,
+)
+
+comparisons = sa.Table(
+    "comparisons",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("dataset_id", sa.ForeignKey("datasets.id"), nullable=False, index=True),
+    sa.Column("dataset_fingerprint", sa.String(64), nullable=False),
+    sa.Column("label_version", sa.Text, nullable=False),
+    sa.Column("last_decision", sa.Integer),
+    sa.Column("settings", _Json, nullable=False),
+    sa.Column("n_decided", sa.Integer, nullable=False),
+    sa.Column("remarks", _Json, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+
+trainings = sa.Table(
+    "trainings",
+    METADATA,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("dataset_id", sa.ForeignKey("datasets.id"), nullable=False, index=True),
+    sa.Column("created_at", UtcTime, nullable=False),
 )
 
 jobs = sa.Table(

@@ -15,7 +15,18 @@ import sqlalchemy as sa
 
 from audit.errors import InputError, NotFoundError, RefusedError
 from audit.records.dataset import UNLABELLED, Dataset, ImportPlan, Source, SourceKind, Truth
-from audit.store import artifacts, filing, ids, pixels, references, runs, samples, texts
+from audit.records.job import JobState
+from audit.store import (
+    artifacts,
+    comparisons,
+    filing,
+    ids,
+    pixels,
+    references,
+    runs,
+    samples,
+    texts,
+)
 from audit.store import database as db
 from audit.store.findings import content_digests, record_content_digests, record_problems
 from audit.store.workspace import Workspace
@@ -259,6 +270,7 @@ def delete(workspace: Workspace, dataset_id: str) -> None:
         of_dataset = sa.select(db.runs).where(db.runs.c.dataset_id == dataset_id)
         run_rows = connection.execute(of_dataset).all()
         runs.refuse_if_busy(connection, run_rows)
+        _refuse_if_watched(connection, dataset_id)
         score_ids = _score_ids(connection, dataset_id)
         # Undos point at decisions, so they go first.
         of_decisions = db.decisions.c.dataset_id == dataset_id
@@ -266,7 +278,8 @@ def delete(workspace: Workspace, dataset_id: str) -> None:
             sa.delete(db.decisions).where(of_decisions, db.decisions.c.kind == "undo")
         )
         connection.execute(sa.delete(db.decisions).where(of_decisions))
-        for table in (db.scores, db.runs):
+        comparison_ids = comparisons.ids_of(connection, dataset_id)
+        for table in (db.scores, db.runs, db.comparisons, db.trainings):
             connection.execute(sa.delete(table).where(table.c.dataset_id == dataset_id))
         connection.execute(sa.delete(db.datasets).where(db.datasets.c.id == dataset_id))
     # Rows first: what is left of the folders if we die here has no row and is swept.
@@ -275,6 +288,7 @@ def delete(workspace: Workspace, dataset_id: str) -> None:
         runs.remove_folders(workspace, row.id)
     for score_id in score_ids:
         artifacts.remove(workspace.path / "scores" / score_id)
+    comparisons.remove_folders(workspace, comparison_ids)
     pixels.discard(workspace, dataset_id)
 
 
@@ -284,10 +298,12 @@ def size_on_disk(workspace: Workspace, dataset_id: str) -> int:
         query = sa.select(db.runs.c.id).where(db.runs.c.dataset_id == dataset_id)
         run_ids = list(connection.execute(query).scalars())
         score_ids = _score_ids(connection, dataset_id)
+        comparison_ids = comparisons.ids_of(connection, dataset_id)
     return (
         artifacts.disk_size(_folder(workspace, dataset_id))
         + sum(runs.size_on_disk(workspace, run_id) for run_id in run_ids)
         + sum(artifacts.disk_size(workspace.path / "scores" / score_id) for score_id in score_ids)
+        + comparisons.size_on_disk(workspace, comparison_ids)
         + pixels.size_on_disk(workspace, dataset_id)
     )
 
@@ -322,6 +338,22 @@ def _exists(connection: sa.Connection, dataset_id: str) -> bool:
 def _score_ids(connection: sa.Connection, dataset_id: str) -> list[str]:
     query = sa.select(db.scores.c.id).where(db.scores.c.dataset_id == dataset_id)
     return list(connection.execute(query).scalars())
+
+
+def _refuse_if_watched(connection: sa.Connection, dataset_id: str) -> None:
+    """Check that no job without a run works on a dataset: a comparison, an estimate.
+
+    Raises
+    ------
+    RefusedError
+        If one does; the sentence names it.
+    """
+    live = sa.select(db.jobs.c.id, db.jobs.c.arguments).where(
+        db.jobs.c.state.in_([str(JobState.QUEUED), str(JobState.RUNNING)])
+    )
+    for job in connection.execute(live):
+        if job.arguments.get("dataset") == dataset_id:
+            raise RefusedError(f"Job {job.id} works on this dataset: cancel it first.")
 
 
 def _refuse_taken(connection: sa.Connection, name: str) -> None:

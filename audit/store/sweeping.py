@@ -5,6 +5,7 @@ file of ours, and it is older than this process: what a living process writes ri
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,12 +27,14 @@ def sweep(workspace: Reachable) -> None:
     # Folders first, rows after: a row that appears in between only saves its folder.
     folders = {
         name: sorted((workspace.path / name).iterdir())
-        for name in ("datasets", "runs", "scores", "cache")
+        for name in ("datasets", "runs", "scores", "comparisons", "trainings", "cache")
     }
     for folder in folders["datasets"]:
         _judge(folder, lambda identity: _has_row(workspace, database.datasets, identity))
-    for folder in folders["scores"]:
-        _judge(folder, lambda identity: _has_row(workspace, database.scores, identity))
+    for name in ("scores", "comparisons", "trainings"):
+        table = database.METADATA.tables[name]
+        for folder in folders[name]:
+            _judge(folder, partial(_has_row, workspace, table))
     unsealed = _unsealed(workspace)
     for folder in folders["runs"]:
         if folder.name in unsealed:

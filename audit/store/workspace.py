@@ -15,7 +15,7 @@ from audit.errors import WorkspaceError
 from audit.store import database, locks, sweeping
 from audit.store.faults import translated
 
-FOLDERS = ("datasets", "runs", "scores", "jobs", "cache")
+FOLDERS = ("datasets", "runs", "scores", "comparisons", "trainings", "jobs", "cache")
 _DATABASE = "labeltrace.db"
 _LOCK = ".lock"
 

@@ -322,6 +322,27 @@ def weights_folder() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
+def amount_of(shelf: Shelf, dataset: Dataset, config: RunConfig) -> Amount:
+    """Return what there is to do before and beside the epochs of a run."""
+    workspace = shelf.workspace
+    is_decoded = pixel_store.find(workspace, dataset.id, config.image_size) is not None
+    variant = None
+    if config.backbone is not None and config.weights_digest is not None:
+        variant = pixel_names.features_variant(
+            config.backbone, config.weights_digest, config.precision
+        )
+    is_extracted = variant is not None and (
+        pixel_store.find(workspace, dataset.id, config.image_size, variant=variant) is not None
+    )
+    n_usable = len(dataset.usable())
+    return Amount(
+        n_rows=len(dataset.usable(config.splits)),
+        n_to_decode=0 if is_decoded else n_usable,
+        n_to_extract=0 if is_extracted or config.backbone is None else n_usable,
+        from_files=dataset.source.kind is not SourceKind.ARRAYS,
+    )
+
+
 def _check(dataset: Dataset, wishes: Wishes) -> None:
     """Refuse what would only fail once a worker has begun.
 
@@ -403,25 +424,8 @@ def _with_own_group(configs: Sequence[RunConfig]) -> list[RunConfig]:
 
 
 def _estimate(shelf: Shelf, planned: Plan) -> Estimate | None:
-    config = planned.configs[0]
-    dataset = planned.dataset
-    workspace = shelf.workspace
-    is_decoded = pixel_store.find(workspace, dataset.id, config.image_size) is not None
-    variant = None
-    if config.backbone is not None and config.weights_digest is not None:
-        variant = pixel_names.features_variant(
-            config.backbone, config.weights_digest, config.precision
-        )
-    is_extracted = variant is not None and (
-        pixel_store.find(workspace, dataset.id, config.image_size, variant=variant) is not None
-    )
-    n_usable = len(dataset.usable())
-    amount = Amount(
-        n_rows=len(dataset.usable(config.splits)),
-        n_to_decode=0 if is_decoded else n_usable,
-        n_to_extract=0 if is_extracted or config.backbone is None else n_usable,
-        from_files=dataset.source.kind is not SourceKind.ARRAYS,
-    )
+    config, workspace = planned.configs[0], shelf.workspace
+    amount = amount_of(shelf, planned.dataset, config)
     sealed = [run for run in run_rows.all(workspace) if run.state is RunState.SEALED]
     known = estimating.paces(sealed, job_rows.every(workspace))
     return estimating.expect(planned.configs, amount, known)

@@ -353,7 +353,7 @@ def test_version_and_help_are_data(capsys):
     from audit.cli.application import COMMANDS
 
     words = [word for _, word, _ in COMMANDS]
-    assert len(words) == 24
+    assert len(words) == 25
     for word in words:
         assert re.search(rf"^│ {word} ", shown, re.MULTILINE), word
         assert main([word, "--help"]) == 0

@@ -66,7 +66,8 @@ def test_the_real_worker_is_found_wherever_one_stands(workspace, tmp_path, monke
     assert job.state is JobState.FAILED
     assert (
         job.error
-        == "This version knows no jobs of kind 'no such kind', only explain, fit_lstm, score, train."
+        == "This version knows no jobs of kind 'no such kind', only compare, estimate_gain, explain, "
+        "fit_lstm, score, train."
     )
 
 
