@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from audit.records.dataset import Dataset
-from audit.ui import filters, review_station, session, shell
+from audit.ui import filters, gain_line, review_station, session, shell
 from audit.workbench import class_choices, cuts, suspects
 from audit.workbench.suspects import State
 
@@ -35,7 +35,7 @@ def main() -> None:
     """Draw the page."""
     # The station needs the height that Streamlit leaves free above and below a page.
     st.html(_SHEET)
-    title, *slots = st.columns([1.1, 1.3, 1, 1.3, 1.3, 1.3], vertical_alignment="bottom")
+    title, *slots = st.columns([1.1, 1.3, 1, 1.2, 1.2, 1.2, 1.3], vertical_alignment="bottom")
     title.title("Review", anchor=False)
     with slots[0]:
         dataset = session.choose_dataset()
@@ -57,6 +57,8 @@ def main() -> None:
     with slots[3]:
         _choose_class("Suggested", "suggested", dataset, chosen.suggested, offered.suggested)
     _choose(slots[4], "Show", "state", tuple(_STATE_NAMES), str(chosen.state), names=_STATE_NAMES)
+    with slots[5]:
+        gain_line.draw(shelf, dataset)
     filters.draw_flag_sets(chosen, on_remove=_show_whoever_flags)
     for sentence in (*wrong, *wrong_cut):
         st.warning(sentence)
