@@ -61,14 +61,12 @@ def draw(shelf: Shelf, dataset: Dataset) -> None:
         must_name = bool(choices.prefer or choices.by_sample) and not session.reviewer()
         if must_name:
             st.warning(NAMELESS)
-        st.button(
-            "Apply",
-            type="primary",
-            disabled=not plan.new or must_name,
-            on_click=_apply,
-            args=(shelf, dataset, sent, choices),
-            key="patch-apply",
-        )
+        # Not a callback: it would get the choices of the run before, without one made a moment ago.
+        if st.button(
+            "Apply", type="primary", disabled=not plan.new or must_name, key="patch-apply"
+        ):
+            _apply(shelf, dataset, sent, choices)
+            st.rerun()
 
 
 def _apply(shelf: Shelf, dataset: Dataset, sent: _Sent, choices: Choices) -> None:
