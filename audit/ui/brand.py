@@ -24,6 +24,7 @@ _ICONS = {
     "methods": "M6 4h12v16H6zM9 9h6M9 13h6M9 17h3",
     "review": "M3 7h18v11H3zM7 11h.01M11 11h.01M15 11h.01M8 15h8",
     "history": "M4 12a8 8 0 1 0 3-6.2M4 4v4h4M12 8v4l3 2",
+    "retrain": "M4 16l5-5 4 3 7-8M15 6h5v5M4 20h16",
     "export": "M12 4v11M8 11l4 4 4-4M4 20h16",
 }
 """Address of a page → path of its icon on a ground of 24 × 24."""

@@ -17,6 +17,7 @@ _PAGES = (
     ("find/methods.py", "Methods", "methods"),
     ("decide/review.py", "Review", "review"),
     ("decide/history.py", "History", "history"),
+    ("deliver/retrain.py", "Retrain", "retrain"),
     ("deliver/export.py", "Export", "export"),
 )
 """File, title, address; in the order of the work.

@@ -140,6 +140,9 @@ with right, st.container(key="beside"):
         key="confusion",
         on_choose=filters.narrow,
     )
+# Below: what comes and goes above the gallery would draw it anew under a hand that selects.
+if since := ranking_state.labels_since(shelf, dataset, ranking):
+    st.caption(plain(since))
 if opened is not None:
     # With the list, so that the sample's neighbours and the way back are known there.
     listed_as = filters.as_address(dataset, chosen) | {"page": str(view.page), "sample": opened}
