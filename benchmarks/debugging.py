@@ -178,8 +178,6 @@ def as_table(reports: Sequence[dict[str, Any]]) -> str:
             "| --- | --- | --- | --- |",
             *(arm_line(arm) for arm in last["compare"]["arms"]),
             "",
-            *last["compare"]["verdict"],
-            "",
         ]
     pairs = [
         (stage["estimate"]["gain"], difference_of(stage["compare"]))

@@ -7,7 +7,7 @@ from audit.records.dataset import Dataset
 from audit.ui import palette, retrain_plots, shell
 from audit.ui.texts import plain
 from audit.workbench import gain
-from audit.workbench.gain import EVERY, Gain
+from audit.workbench.gain import CORRELATION, EVERY, Gain
 from audit.workbench.shelf import Shelf
 
 _POLL_SECONDS = 4.0
@@ -50,7 +50,7 @@ def _draw(shelf: Shelf, dataset: Dataset) -> None:
             plain(
                 f"Points of accuracy against the labels as given ({found.accuracy or 0:.1%}), by a linear "
                 f"classifier on {found.seen}, {found.n_tested:,} samples tested ({found.test}); the band "
-                "is the 95 % interval for other test samples. An estimate in seconds, not a retraining."
+                "is the 95 % interval for other test samples. An estimate in seconds, not a retraining. {CORRELATION}"
             )
         )
         st.page_link(

@@ -85,14 +85,14 @@ def _wish(shelf: Shelf, dataset: Dataset) -> Wish:
         key=f"retrain-top-{dataset.id}",
         placeholder="Nothing is decided or scored yet",
     )
-    method = second.selectbox(
-        "Method",
-        methods,
-        disabled=top in (None, "decided"),
-        key=f"retrain-method-{dataset.id}",
-        placeholder="No scores yet",
-        help="Whose ranking chooses the samples.",
-    )
+    method: str | None = None
+    if top not in (None, "decided"):
+        method = second.selectbox(
+            "Method",
+            methods,
+            key=f"retrain-method-{dataset.id}",
+            help="Whose ranking chooses the samples.",
+        )
     there = [name for name in _TESTS if name == HELD_OUT or len(dataset.usable((Split(name),)))]
     test = third.selectbox(
         "Judged on",
@@ -123,7 +123,7 @@ def _wish(shelf: Shelf, dataset: Dataset) -> Wish:
         arms=tuple(arm for arm in offered if arm in (arms or ())) or None,
         seeds=int(seeds),
         top=top,
-        method=None if top in (None, "decided") else method,
+        method=method,
         test=test,
         has_preset=chosen != _AS_BEFORE,
         training=Wishes(

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 ADDRESSES = (
     "", "datasets", "runs", "ranking", "sample", "explain", "compare", "methods", "review", "history",
-    "export",
+    "retrain", "export",
 )  # fmt: skip
 
 DRAWN = {

@@ -1,12 +1,16 @@
 """What finished trainings say, on predictions written by hand."""
 
+import importlib.util
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from audit.records.comparison import Arm, Shared, Training
 from audit.store import comparisons
 from audit.store.workspace import Workspace
-from audit.workbench import retraining, retraining_report
+from audit.workbench import gain, retraining, retraining_report
 from audit.workbench.retraining import Wish
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
@@ -138,3 +142,16 @@ def test_as_json_has_what_others_rely_on(compared):
     assert low <= dropped["accuracy"] <= high
     assert dropped["finding"] in ("better", "unclear")
     assert told["trainings"] == {"all": 4, "done": 4}
+
+
+def test_the_guide_shows_what_was_measured():
+    root = Path(__file__).resolve().parents[2]
+    spec = importlib.util.spec_from_file_location("debugging", root / "benchmarks/debugging.py")
+    debugging = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(debugging)
+    files = sorted((root / "benchmarks" / "results").glob("debugging-*.json"))
+    reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    table = debugging.as_table(reports)
+    assert table in (root / "docs" / "retraining.md").read_text(encoding="utf-8")
+    assert "Pearson 0.92" in table
+    assert ".92" in gain.CORRELATION
