@@ -50,7 +50,8 @@ def _draw(shelf: Shelf, dataset: Dataset) -> None:
             plain(
                 f"Points of accuracy against the labels as given ({found.accuracy or 0:.1%}), by a linear "
                 f"classifier on {found.seen}, {found.n_tested:,} samples tested ({found.test}); the band "
-                "is the 95 % interval for other test samples. An estimate in seconds, not a retraining. {CORRELATION}"
+                "is the 95 % interval for other test samples. An estimate in seconds, not a retraining. "
+                f"{CORRELATION}"
             )
         )
         st.page_link(

@@ -25,7 +25,10 @@ EVERY = 50
 """Decisions between two estimates."""
 
 
-CORRELATION = "Over seven stages of two simulated reviews it correlated with retraining by .92 and said too much early on."
+CORRELATION = (
+    "Over seven stages of two simulated reviews it correlated with retraining by .92, and said too much "
+    "early on."
+)
 """What ``benchmarks/debugging.py`` measured of the estimate against the full comparison."""
 
 
