@@ -7,7 +7,7 @@ pytestmark = pytest.mark.browser
 
 ADDRESSES = (
     "", "datasets", "runs", "ranking", "sample", "explain", "compare", "methods", "review", "history",
-    "export",
+    "retrain", "export",
 )  # fmt: skip
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 """What Streamlit asks for below a page's own address, to find where the app begins; 404 is its answer."""
@@ -48,7 +48,7 @@ def test_the_sidebar_leads_to_every_page_in_the_order_of_the_work(staged_server,
     links = tab.get_by_test_id("stSidebarNavLink")
     assert [text.strip() for text in links.all_inner_texts()] == [
         "Overview", "Datasets", "Runs", "Ranking", "Sample", "Explain", "Compare", "Methods", "Review",
-        "History", "Export",
+        "History", "Retrain", "Export",
     ]  # fmt: skip
     assert tab.title() == "Overview · labeltrace"
     tab.get_by_role("link", name="Export").click()
@@ -57,7 +57,8 @@ def test_the_sidebar_leads_to_every_page_in_the_order_of_the_work(staged_server,
 
 
 @pytest.mark.parametrize(
-    "address", ["datasets", "ranking", "review", "history", "export", "sample", "compare"]
+    "address",
+    ["datasets", "ranking", "review", "history", "retrain", "export", "sample", "compare"],
 )
 def test_a_dataset_that_is_not_there_is_a_sentence_that_shows_its_name_as_text(
     staged_server, tab, visit, address
