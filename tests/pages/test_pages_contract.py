@@ -22,10 +22,10 @@ HOSTILE = [
     "<img src=x onerror=alert(1)>", "**bold** $x^2$ :rocket:", "[link](http://evil.example)",
     "</script><script>alert(1)</script>", "naïve :red[x] `code`",
 ]  # fmt: skip
-SETTLED = (
-    "() => document.querySelector('[data-testid=stApp]')"
-    ".getAttribute('data-test-script-state') !== 'running'"
-)
+SETTLED = """() => {
+  const app = document.querySelector('[data-testid=stApp]');  // not there while a page comes
+  return app !== null && app.getAttribute('data-test-script-state') !== 'running';
+}"""
 PAINTED = """seen => {
   const found = [];
   const look = root => root.querySelectorAll('*').forEach(e => {
