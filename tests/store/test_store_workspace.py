@@ -2,7 +2,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -174,3 +174,16 @@ def test_a_write_protected_database_is_told_at_the_door(public_folder, child):
         pytest.skip("the owner could still write it")
     out, err = child("unprivileged", public_folder / "workspace").communicate(timeout=60)
     assert "cannot be written" in out, err
+
+
+def test_a_workspace_of_an_older_version_gets_what_is_new_and_keeps_what_it_has(tmp_path):
+    job = {"id": "1", "kind": "train", "arguments": {}, "device": "cpu", "state": "done"}
+    with Workspace.open(tmp_path / "old") as workspace, workspace.writing() as connection:
+        for table in ("trainings", "comparisons"):
+            connection.execute(sa.text(f"DROP TABLE {table}"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(sa.insert(database.jobs).values(**job, created_at=datetime.now(UTC)))
+    with Workspace.open(tmp_path / "old") as workspace, workspace.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, database.METADATA) == []
+        assert connection.execute(sa.select(database.jobs.c.id)).scalars().all() == ["1"]
