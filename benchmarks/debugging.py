@@ -110,6 +110,9 @@ def measured(options: argparse.Namespace, source: Path, home: Path, folder: Path
                     options.seeds, *training, "--json",
                 )
             )  # fmt: skip
+            weights = compared["config"]["weights"]
+            # A result says which file, not where somebody keeps it.
+            compared["config"]["weights"] = None if weights is None else Path(weights).name
             stages.append(
                 {
                     "looked": sum(len(one) for one in parts[:number]),
