@@ -17,7 +17,7 @@ from audit.cli.session import JsonOption, Session, printable
 from audit.errors import InputError
 from audit.records import preset as presets
 from audit.records.comparison import TestLabels
-from audit.workbench import estimating, retraining, retraining_report
+from audit.workbench import estimating, retraining, retraining_json, retraining_report
 from audit.workbench.retraining import Plan, Wish
 from audit.workbench.retraining_report import ArmFigures, Difference, Report
 from audit.workbench.settling import Wishes
@@ -137,7 +137,7 @@ def compare(
             follow(session, workspace, [("comparing", job)], goes_on="the same command")
         report = retraining_report.report(shelf, shelf.dataset(found.id), comparison)
     if as_json:
-        session.print_json(retraining_report.as_json(report))
+        session.print_json(retraining_json.as_json(report))
     else:
         print_report(session, report)
 

@@ -26,9 +26,6 @@ from audit.tasks import inputs
 from audit.tasks.inputs import Gathered
 from audit.training import features
 
-EVERY = 50
-"""Decisions between two estimates."""
-
 
 def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
     """Estimate the gain of the decisions of the dataset that a job names.
@@ -39,7 +36,7 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
         Where the dataset lies.
     job
         Its arguments: ``dataset``; ``config``, whose pixels or features are looked at; ``until``, the last
-        event that counts; ``test``, as for a comparison.
+        event that counts; ``every``, the decisions between two estimates; ``test``, as for a comparison.
     report
         Told what is done.
 
@@ -84,7 +81,7 @@ def run(workspace: Workspace, job: Job, report: Report) -> Mapping[str, Any]:
     head = LinearHead(looks[training], looks[tested], dataset.n_classes, given)
     base = (head.predict(given) == judged)[None]
     points: list[dict[str, Any]] = []
-    for number, event in _milestones(log):
+    for number, event in _milestones(log, int(job.arguments["every"])):
         report(gathered.begins + (1 - gathered.begins) * number / len(log), f"{number} decisions")
         labels = _labels(dataset, history.at(event))[positions[training]]
         right = (head.predict(labels) == judged)[None]
@@ -131,13 +128,13 @@ def _features(
     return features.read(folder), "random patches"
 
 
-def _milestones(log: list[Any]) -> list[tuple[int, int]]:
-    """Return number and event of every fiftieth decision, and of the log's last event."""
+def _milestones(log: list[Any], every: int) -> list[tuple[int, int]]:
+    """Return number and event after every so many decisions, and of the log's last event."""
     found: list[tuple[int, int]] = []
     n_decisions = 0
     for event in log:
         n_decisions += isinstance(event, Decision)
-        if isinstance(event, Decision) and n_decisions % EVERY == 0:
+        if isinstance(event, Decision) and n_decisions % every == 0:
             found.append((n_decisions, event.id or 0))
     if log and (not found or found[-1][1] != log[-1].id):
         found.append((n_decisions, log[-1].id or 0))

@@ -175,6 +175,7 @@ def arguments(shelf: Shelf, dataset: Dataset) -> dict[str, Any] | None:
         "dataset": dataset.id,
         "config": config.to_json(),
         "until": last,
+        "every": EVERY,
         "threads": config.threads,
     }
 

@@ -359,7 +359,13 @@ def _made(shelf: Shelf, dataset: Dataset, wish: Wish) -> tuple[Comparison, Label
     wishes = wish.training
     if not wish.has_preset:
         wishes = _filled(wishes, training_wishes(shelf, dataset))
-    (config,) = settling.settle(dataset, wishes)
+    usable_key = (dataset.id, dataset.source.root, len(dataset.problems), wishes.splits)
+    usable = dataset.usable(wishes.splits)
+    # Under the key of the form that starts runs: a page asks at every touch.
+    looks = None
+    if len(usable) >= 2:
+        looks = shelf.keep(("looks", *usable_key), lambda: settling.look(dataset, usable))
+    (config,) = settling.settle(dataset, wishes, looks=looks)
     settings = ComparisonSettings(
         arms=arms,
         seeds=tuple(range(config.seed, config.seed + wish.seeds)),

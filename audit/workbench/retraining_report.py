@@ -15,7 +15,6 @@ from audit.records import comparison_plan
 from audit.records.comparison import Arm, Comparison, Labels, Shared, Training
 from audit.records.comparison_plan import Planned
 from audit.records.dataset import Dataset
-from audit.records.decision import to_iso
 from audit.records.job import Job, JobState
 from audit.records.test_part import FEWEST_TESTED
 from audit.store import comparisons
@@ -203,12 +202,9 @@ def report(shelf: Shelf, dataset: Dataset, comparison: Comparison) -> Report:
     """
     jobs = retraining.jobs_of(shelf, comparison)
     labels = _labels(shelf, comparison)
-    trainings = shelf.keep(
-        ("trainings of", comparison.id, len(dataset.problems)),
-        lambda: retraining.planned(shelf, dataset, comparison, labels),
-    )
+    trainings = _trainings(shelf, dataset, comparison)
     needed = {one.id for one in comparison_plan.trainings(trainings)}
-    known = comparisons.known_trainings(shelf.workspace, sorted(needed))
+    known = _known(shelf, trainings)
     shared = comparisons.shared(shelf.workspace, comparison.id)
     key = ("comparison figures", comparison.id, len(known), shared is None)
     figures, differences, n_tested = shelf.keep(
@@ -241,8 +237,16 @@ def changed(
 
     By the prediction that most of the common seeds make, of equally many the smallest class index.
     """
+    n_done = len(_known(shelf, _trainings(shelf, dataset, comparison)))
+    key = ("changed predictions", comparison.id, arm, n_done)
+    return shelf.keep(key, lambda: _changed(shelf, dataset, comparison, arm))
+
+
+def _changed(
+    shelf: Shelf, dataset: Dataset, comparison: Comparison, arm: Arm
+) -> tuple[Changed, ...]:
     labels = _labels(shelf, comparison)
-    trainings = retraining.planned(shelf, dataset, comparison, labels)
+    trainings = _trainings(shelf, dataset, comparison)
     shared = comparisons.shared(shelf.workspace, comparison.id)
     tables = _tables(shelf, comparison, trainings, labels, shared)
     if Arm.GIVEN not in tables.predicted or arm not in tables.predicted:
@@ -354,6 +358,18 @@ class _Tables:
         """Return the last predictions of some seeds, (S, M)."""
         places = [self.seeds[arm].index(seed) for seed in seeds]
         return self.predicted[arm][places, -1]
+
+
+def _trainings(shelf: Shelf, dataset: Dataset, comparison: Comparison) -> tuple[Planned, ...]:
+    return shelf.keep(
+        ("trainings of", comparison.id, len(dataset.problems)),
+        lambda: retraining.planned(shelf, dataset, comparison, _labels(shelf, comparison)),
+    )
+
+
+def _known(shelf: Shelf, trainings: Sequence[Planned]) -> frozenset[str]:
+    needed = sorted({one.id for one in comparison_plan.trainings(trainings)})
+    return comparisons.known_trainings(shelf.workspace, needed)
 
 
 def _labels(shelf: Shelf, comparison: Comparison) -> Labels:
@@ -573,77 +589,3 @@ def _events_since(shelf: Shelf, comparison: Comparison) -> int:
     if last <= after:
         return 0
     return len(decision_rows.log(shelf.workspace, comparison.dataset_id, after=after))
-
-
-def as_json(found: Report) -> dict[str, Any]:
-    """Return a report as plain JSON values, accuracies in parts of one."""
-    comparison = found.comparison
-    settings = comparison.settings
-    return {
-        "id": comparison.id,
-        "dataset": comparison.dataset_id,
-        "label_version": comparison.label_version,
-        "created_at": to_iso(comparison.created_at),
-        "top": settings.top,
-        "method": settings.method,
-        "test": settings.test,
-        "test_labels": str(settings.test_labels),
-        "n_tested": found.n_tested,
-        "n_shared": None if found.shared is None else len(found.shared.sample),
-        "seeds": list(settings.seeds),
-        "config": settings.config.known(),
-        "trainings": {"all": found.n_trainings, "done": found.n_done},
-        "is_complete": found.is_complete,
-        "events_since": found.n_events_since,
-        "arms": [_arm_json(one, found) for one in found.arms],
-        "differences": [_difference_json(one) for one in found.differences],
-        "verdict": list(found.verdict),
-        "remarks": list(found.remarks),
-    }
-
-
-def _arm_json(one: ArmFigures, found: Report) -> dict[str, Any]:
-    against = found.difference(one.arm)
-    return {
-        "arm": str(one.arm),
-        "accuracy": None if one.accuracy is None else one.accuracy.value,
-        "interval": None if one.accuracy is None else [one.accuracy.low, one.accuracy.high],
-        "seeds": list(one.seeds),
-        "difference": None if against is None else against.estimate.value,
-        "difference_interval": None
-        if against is None
-        else [against.estimate.low, against.estimate.high],
-        "finding": None if against is None else str(against.finding),
-        "n_rows": one.n_rows,
-        "n_relabelled": one.n_relabelled,
-        "n_left_out": one.n_left_out,
-        "seconds": round(one.seconds, 3),
-        "course": [
-            {"epoch": epoch, "accuracy": mean, "least": least, "most": most}
-            for epoch, mean, least, most in one.course
-        ],
-        "classes": [
-            {
-                "class": by.name,
-                "n_tested": by.n_tested,
-                "accuracy": by.accuracy.value,
-                "interval": [by.accuracy.low, by.accuracy.high],
-                "difference": None if by.difference is None else by.difference.estimate.value,
-                "finding": None if by.difference is None else str(by.difference.finding),
-            }
-            for by in one.classes
-        ],
-        "emptied_classes": list(one.emptied),
-        "failed": {str(seed): why for seed, why in one.failed.items()},
-        "messages": list(one.messages),
-    }
-
-
-def _difference_json(one: Difference) -> dict[str, Any]:
-    return {
-        "arm": str(one.arm),
-        "base": str(one.base),
-        "difference": one.estimate.value,
-        "interval": [one.estimate.low, one.estimate.high],
-        "finding": str(one.finding),
-    }

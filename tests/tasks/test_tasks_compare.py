@@ -15,7 +15,7 @@ from audit.store import comparisons, decisions
 from audit.store import datasets as dataset_rows
 from audit.tasks import compare
 from audit.training.loop import Training
-from audit.workbench import datasets, retraining, retraining_report
+from audit.workbench import datasets, retraining, retraining_json, retraining_report
 from audit.workbench.datasets import SourceOptions
 from audit.workbench.retraining import Wish
 from audit.workbench.settling import Wishes
@@ -114,7 +114,7 @@ def test_all_arms_are_trained_on_what_they_say_and_judged_on_the_test_split(comp
     assert by_arm[Arm.GIVEN].course[-1][0] == 2
     assert report.difference(Arm.RELABELLED) is not None
     assert report.difference(Arm.RELABELLED, Arm.DROPPED) is not None
-    told = retraining_report.as_json(report)
+    told = retraining_json.as_json(report)
     assert [arm["arm"] for arm in told["arms"]] == [str(arm) for arm in arms]
     assert set(told["arms"][0]) >= {"arm", "accuracy", "interval", "seeds"}
     assert any("1 test image is in the training part too" in remark for remark in told["remarks"])

@@ -10,7 +10,7 @@ import pytest
 from audit.records.comparison import Arm, Shared, Training
 from audit.store import comparisons
 from audit.store.workspace import Workspace
-from audit.workbench import gain, retraining, retraining_report
+from audit.workbench import gain, retraining, retraining_json, retraining_report
 from audit.workbench.retraining import Wish
 from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
@@ -135,7 +135,7 @@ def test_classes_add_up_to_the_whole(compared, dataset):
 
 def test_as_json_has_what_others_rely_on(compared):
     report, _ = compared({Arm.GIVEN: [[0], [1]], Arm.DROPPED: [[], []]})
-    told = retraining_report.as_json(report)
+    told = retraining_json.as_json(report)
     (given, dropped) = told["arms"]
     assert (given["arm"], given["seeds"], given["difference"]) == ("given", [0, 1], None)
     low, high = dropped["interval"]
