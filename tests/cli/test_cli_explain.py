@@ -57,7 +57,9 @@ def test_a_method_that_has_not_scored_the_run_does_so_first(explained):
     assert "has not scored" not in again.err
 
 
-def test_a_setting_asks_for_scores_of_its_own(explained):
+def test_a_setting_asks_for_scores_of_its_own(trained, tmp_path):
+    # Newer scores are what explain takes from then on, so the other tests' workspace gets none.
+    explained = trained.copy(tmp_path / "workspace")
     run = run_named(explained, "none")
     words = ("explain", run, "03", "--method", "margin", "--json")
     usual = explained(*words).json
