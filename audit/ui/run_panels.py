@@ -16,6 +16,7 @@ from audit.ui.texts import plain
 from audit.workbench import (
     datasets,
     estimating,
+    label_age,
     launching,
     provisional,
     settled,
@@ -208,6 +209,12 @@ def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
         if run.config.elsewhere is not None:
             told = (f"Taken over from {run.config.elsewhere.file}.", *run.config.elsewhere.messages)
             st.caption(plain(" ".join(told)))
+    if launch.is_sealed:
+        dataset = shelf.dataset(launch.dataset_id)
+        if since := label_age.since(shelf, dataset, launch.runs):
+            st.caption(
+                plain(f"Trained on the labels as given; {since}. Retrain says what that is worth.")
+            )
     running = [s for s in standings if s.job is not None and s.job.state is JobState.RUNNING]
     for standing in running:
         assert standing.job is not None

@@ -1,18 +1,13 @@
 """Why there is no ranking yet, and what a reader of one should know: what runs, what is outdated."""
 
-import numpy as np
-
 from audit.detectors import catalog
 from audit.records.dataset import Dataset
-from audit.records.decision import Verdict
 from audit.records.run import RunState
 from audit.store import jobs as job_rows
 from audit.store import runs as run_rows
-from audit.workbench import exporting, provisional
-from audit.workbench.shelf import VERDICTS, Shelf
+from audit.workbench import label_age, provisional
+from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Ranked
-
-_CHANGES = [VERDICTS.index(Verdict.RELABEL), VERDICTS.index(Verdict.EXCLUDE)]
 
 
 def unscored(shelf: Shelf, dataset: Dataset) -> str:
@@ -75,18 +70,8 @@ def labels_since(shelf: Shelf, dataset: Dataset, ranking: Ranked) -> str | None:
     if ranking.provisional is not None:
         return None
     runs = run_rows.all(shelf.workspace, dataset.id)
-    used = [run for run in runs if run.id in ranking.scores.run_ids]
-    standing = shelf.standing(dataset)
-    n_changed = int(np.isin(standing.verdicts, _CHANGES).sum())
-    versions = {run.label_version for run in used}
-    if not n_changed or versions != {"given"}:
-        return None
-    now = shelf.keep(
-        ("label version", dataset.id, standing.last_id),
-        lambda: exporting.label_version(dataset, standing.decisions),
-    )
-    were = "label was" if n_changed == 1 else "labels were"
-    return f"These scores are of the labels as given; {n_changed:,} {were} changed since (version {now})."
+    since = label_age.since(shelf, dataset, [r for r in runs if r.id in ranking.scores.run_ids])
+    return since and f"These scores are of the labels as given; {since}."
 
 
 def is_awaited(shelf: Shelf, dataset: Dataset) -> bool:

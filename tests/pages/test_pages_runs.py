@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from audit.jobs import queue
+from audit.records.decision import Decision, Verdict
 from audit.records.job import JobState
-from audit.store import jobs, runs
+from audit.store import decisions, jobs, runs
 from audit.store.workspace import Workspace
 from audit.ui import MAIN_SCRIPT, shell
-from audit.workbench import datasets, launching, settling
+from audit.ui.texts import plain
+from audit.workbench import datasets, exporting, launching, settling
 from audit.workbench import runs as run_verbs
 from audit.workbench.datasets import SourceOptions
 from audit.workbench.settling import Wishes
@@ -80,6 +83,26 @@ def test_sealed_runs_are_shown_with_their_way_to_the_ranking(page, staged_copy):
     assert len(app.dataframe[0].value) == 3
     assert button(app, "Start run").disabled is False
     assert "rough guess" in texts(app)
+
+
+def test_a_run_whose_labels_were_changed_since_says_so(page, staged_copy):
+    assert "changed since" not in texts(page(staged_copy, dataset="staged"))
+    with Workspace.open(staged_copy) as workspace:
+        dataset = Shelf(workspace).dataset("staged")
+        changed = Decision(
+            dataset_id=dataset.id,
+            sample_key=dataset.sample_keys[0],
+            given_label=dataset.class_names[dataset.given_labels[0]],
+            verdict=Verdict.EXCLUDE,
+            label=None,
+            reviewer="ada",
+            decided_at=datetime(2026, 1, 2, tzinfo=UTC),
+        )
+        decisions.append(workspace, [changed])
+        version = exporting.label_state(workspace, dataset).version
+    app = page(staged_copy, dataset="staged")
+    said = f"labels as given; 1 label was changed since (version {version}). Retrain says"
+    assert plain(said) in texts(app)
 
 
 @pytest.mark.parametrize("how", [JobState.FAILED, JobState.LOST])

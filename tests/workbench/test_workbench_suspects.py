@@ -10,8 +10,17 @@ from audit.errors import InputError, NotFoundError
 from audit.records.decision import Decision, Verdict
 from audit.records.scores import DetectorSpec, Scores
 from audit.store import decisions, scores
+from audit.store import runs as run_rows
 from audit.store.workspace import Workspace
-from audit.workbench import class_choices, cuts, ranking_state, ranking_view, suspects
+from audit.workbench import (
+    class_choices,
+    cuts,
+    exporting,
+    label_age,
+    ranking_state,
+    ranking_view,
+    suspects,
+)
 from audit.workbench.ranking_view import Pair
 from audit.workbench.shelf import Shelf
 from audit.workbench.suspects import Filters, Ranked, State
@@ -299,6 +308,26 @@ def test_scores_of_an_older_formula_and_newer_runs_are_remarked(workspace, shelf
     scores.save(workspace, dataset.id, old)
     (said,) = ranking_state.remarks(shelf, dataset, suspects.ranked(shelf, dataset, "margin"))
     assert said.startswith("These scores were made with version 0 of margin")
+
+
+def test_what_people_changed_since_the_runs_is_said_and_what_they_kept_or_took_back_is_not(
+    workspace, shelf, dataset
+):
+    ranking = suspects.ranked(shelf, dataset, "margin")
+    first, second, third = dataset.sample_keys[:3]
+    decide(workspace, dataset, third, Verdict.KEEP)
+    assert ranking_state.labels_since(shelf, dataset, ranking) is None
+    decide(workspace, dataset, first)
+    version = exporting.label_state(workspace, dataset).version
+    assert ranking_state.labels_since(shelf, dataset, ranking) == (
+        f"These scores are of the labels as given; 1 label was changed since (version {version})."
+    )
+    decide(workspace, dataset, second)
+    runs = run_rows.all(workspace, dataset.id)
+    assert (label_age.since(shelf, dataset, runs) or "").startswith("2 labels were changed since")
+    for key in (first, second):
+        decisions.undo(workspace, dataset.id, key, reviewer="ada", at=NOW)
+    assert label_age.since(shelf, dataset, runs) is None
 
 
 def test_of_very_many_classes_the_most_frequent_ones_are_offered_and_any_can_be_typed():
