@@ -2,15 +2,16 @@
 
     python benchmarks/debugging.py SOURCE [--plant KIND:RATE] [--preset P] [--weights FILE]
                                    [--method tanh_epoch] [--top 10] [--seeds 3] [--stages 4]
-                                   [--workspace DIR] [--json FILE]
+                                   [--arms A,B,…] [--arms-preset P] [--workspace DIR] [--json FILE]
     python benchmarks/debugging.py --table FILE…
 
 SOURCE is anything that ``labeltrace import`` takes, with true labels and a split ``test``. One ``labeltrace
 audit`` ranks the training samples; a simulated reviewer looks at the first ``--top`` per cent of them, most
 suspicious first, and decides by the true labels: keep or relabel. After each of ``--stages`` equal parts
 ``labeltrace compare`` retrains the given and the relabelled labels, after the last one all arms, and the
-fast estimate (a linear head) says what it expects of the same decisions. Printed are the arms, the
-differences, and the correlation of estimate and retraining over the stages of all files.
+fast estimate (a linear head) says what it expects of the same decisions. With ``--arms-preset`` the arms are
+trained otherwise than the run that ranks. Printed are the arms, the differences, and the correlation of
+estimate and retraining over the stages of all files whose arms were trained alike.
 """
 
 import argparse
@@ -54,6 +55,8 @@ def main() -> None:
     parser.add_argument("--top", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--stages", type=int, default=4)
+    parser.add_argument("--arms", default=ARMS)
+    parser.add_argument("--arms-preset", help="for the arms, if not the one that ranks")
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -85,6 +88,7 @@ def measured(options: argparse.Namespace, source: Path, home: Path, folder: Path
     training = ["--preset", options.preset]
     training += [] if options.weights is None else ["--weights", options.weights]
     training += [] if options.epochs is None else ["--epochs", options.epochs]
+    arms_training = training if options.arms_preset is None else ["--preset", options.arms_preset]
     labeltrace(
         *place, "audit", source, "--name", "debugged", "--method", options.method, *training,
         "--out", folder / "suspects.csv",
@@ -103,11 +107,11 @@ def measured(options: argparse.Namespace, source: Path, home: Path, folder: Path
         parts = np.array_split(looked, options.stages)
         for number, part in enumerate(parts, start=1):
             decisions.append(workspace, [decided(dataset, at, truth.true_labels) for at in part])
-            arms = ARMS if number == len(parts) else "given,relabelled"
+            arms = options.arms if number == len(parts) else "given,relabelled"
             compared = json.loads(
                 labeltrace(
                     *place, "compare", "debugged", "--arms", arms, "--top", "decided", "--seeds",
-                    options.seeds, *training, "--json",
+                    options.seeds, *arms_training, "--json",
                 )
             )  # fmt: skip
             weights = compared["config"]["weights"]
@@ -129,6 +133,7 @@ def measured(options: argparse.Namespace, source: Path, home: Path, folder: Path
         "source": options.source[0].name,
         "plant": options.plant,
         "preset": options.preset,
+        "arms_preset": options.arms_preset or options.preset,
         "method": options.method,
         "top": options.top,
         "machine": f"{os.cpu_count()} CPU cores",
@@ -167,36 +172,48 @@ def estimated(shelf: Shelf, dataset: Dataset) -> dict[str, Any]:
 
 
 def as_table(reports: Sequence[dict[str, Any]]) -> str:
-    """Return the arms of every report, and the correlation over the stages of all."""
+    """Return the arms of every report, and what the estimate was worth for each way of training."""
     lines: list[str] = []
     for found in reports:
         last = found["stages"][-1]
         planted_kind = f", planted {found['plant']}" if found["plant"] else ""
+        ranked = "" if _arms_preset(found) == found["preset"] else f", ranked by {found['preset']}"
         lines += [
-            f"**{found['source']}{planted_kind}**, preset {found['preset']}: {found['wrong']:,} of "
-            f"{found['samples']:,} training labels wrong; the reviewer looked at {last['looked']:,} "
-            f"and relabelled {last['relabelled']:,}; tested on {last['compare']['n_tested']:,}.",
+            f"**{found['source']}{planted_kind}**, preset {_arms_preset(found)}{ranked}: "
+            f"{found['wrong']:,} of {found['samples']:,} training labels wrong; the reviewer looked at "
+            f"{last['looked']:,} and relabelled {last['relabelled']:,}; tested on "
+            f"{last['compare']['n_tested']:,}.",
             "",
             "| arm | accuracy (95 %) | against given | seconds |",
             "| --- | --- | --- | --- |",
             *(arm_line(arm) for arm in last["compare"]["arms"]),
             "",
         ]
+    for preset in dict.fromkeys(_arms_preset(found) for found in reports):
+        lines += estimate_lines(preset, [one for one in reports if _arms_preset(one) == preset])
+    return "\n".join(lines)
+
+
+def _arms_preset(found: dict[str, Any]) -> str:
+    """Return how arms were trained; results from before there was a choice name one preset."""
+    return str(found.get("arms_preset", found["preset"]))
+
+
+def estimate_lines(preset: str, reports: Sequence[dict[str, Any]]) -> list[str]:
+    """Return how the estimate stood to the retraining over all stages of reports."""
     pairs = [
         (stage["estimate"]["gain"], difference_of(stage["compare"]))
         for found in reports
         for stage in found["stages"]
     ]
+    expected, real = np.array(pairs).T
+    part = np.median(expected[real != 0] / real[real != 0])
+    said = f"Estimate and retraining with {preset} over {len(pairs)} stages: "
     if len(pairs) > 2:
-        expected, real = np.array(pairs).T
         pearson = np.corrcoef(expected, real)[0, 1]
         spearman = stats.spearmanr(expected, real).statistic
-        part = np.median(expected[real != 0] / real[real != 0])
-        lines.append(
-            f"Estimate and retraining over {len(pairs)} stages: Pearson {pearson:.2f}, Spearman "
-            f"{spearman:.2f}; the estimate is {part:.2f} of the retraining's gain in the median."
-        )
-    return "\n".join(lines)
+        said += f"Pearson {pearson:.2f}, Spearman {spearman:.2f}; "
+    return [f"{said}the estimate is {part:.2f} of the retraining's gain in the median.", ""]
 
 
 def arm_line(arm: dict[str, Any]) -> str:
