@@ -209,12 +209,9 @@ def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
         if run.config.elsewhere is not None:
             told = (f"Taken over from {run.config.elsewhere.file}.", *run.config.elsewhere.messages)
             st.caption(plain(" ".join(told)))
-    if launch.is_sealed:
-        dataset = shelf.dataset(launch.dataset_id)
-        if since := label_age.since(shelf, dataset, launch.runs):
-            st.caption(
-                plain(f"Trained on the labels as given; {since}. Retrain says what that is worth.")
-            )
+    if launch.is_sealed and (since := _labels_since(shelf, launch)):
+        said = f"Trained on the labels as given; {since}. Retrain says what that is worth."
+        st.caption(plain(said))
     running = [s for s in standings if s.job is not None and s.job.state is JobState.RUNNING]
     for standing in running:
         assert standing.job is not None
@@ -229,6 +226,13 @@ def _facts(shelf: Shelf, launch: Launch, standings: list[Standing]) -> None:
         if taken.accelerator_bytes is not None:
             parts.append(f"{figures.size_in_words(taken.accelerator_bytes)} on the accelerator")
         st.caption(plain(" · ".join(parts)))
+
+
+def _labels_since(shelf: Shelf, launch: Launch) -> str | None:
+    try:
+        return label_age.since(shelf, shelf.dataset(launch.dataset_id), launch.runs)
+    except AuditError:
+        return None  # a run can be looked at and deleted whatever became of its dataset
 
 
 def _stability(standings: list[Standing]) -> None:

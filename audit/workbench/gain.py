@@ -26,8 +26,9 @@ EVERY = 50
 
 
 CORRELATION = (
-    "Over seven stages of two simulated reviews it correlated with retraining on such features by .92, and "
-    "said too much early on; networks trained from scratch won two to seven times as much."
+    "Over seven stages of two simulated reviews it correlated by .92 with retraining on a pretrained "
+    "network's features, and said too much early on; networks trained from scratch won two to seven "
+    "times as much."
 )
 """What ``benchmarks/debugging.py`` measured of the estimate against the full comparison."""
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from audit.records.dataset import Dataset
 from audit.records.decision import Verdict
+from audit.records.label_history import GIVEN
 from audit.records.run import Run
 from audit.workbench import exporting
 from audit.workbench.shelf import VERDICTS, Shelf
 
-_GIVEN = "given"
 _CHANGES = [VERDICTS.index(Verdict.RELABEL), VERDICTS.index(Verdict.EXCLUDE)]
 
 
@@ -32,7 +32,7 @@ def since(shelf: Shelf, dataset: Dataset, runs: Collection[Run]) -> str | None:
         The end of a sentence, as ``1,015 labels were changed since (version 3f9a61c2d0b7e455)``;
         ``None`` where nothing was changed or the runs are not of the labels as given.
     """
-    if {run.label_version for run in runs} != {_GIVEN}:
+    if {run.label_version for run in runs} != {GIVEN}:
         return None
     standing = shelf.standing(dataset)
     n_changed = int(np.isin(standing.verdicts, _CHANGES).sum())

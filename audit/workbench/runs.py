@@ -11,6 +11,7 @@ from audit.jobs import endings, queue, supervisor
 from audit.jobs.launchers import choosing, torchrun
 from audit.records.dataset import Dataset
 from audit.records.job import Job
+from audit.records.label_history import GIVEN
 from audit.records.run import Probe, Run, RunConfig, RunState
 from audit.store import dynamics as dynamics_files
 from audit.store import ids, run_jobs
@@ -159,7 +160,7 @@ def new(dataset: Dataset, config: RunConfig, name: str) -> Run:
         name=name,
         dataset_id=dataset.id,
         dataset_fingerprint=dataset.fingerprint,
-        label_version="given",
+        label_version=GIVEN,
         config=config,
         code_version=__version__,
         created_at=datetime.now(UTC),

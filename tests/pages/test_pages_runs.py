@@ -105,6 +105,16 @@ def test_a_run_whose_labels_were_changed_since_says_so(page, staged_copy):
     assert plain(said) in texts(app)
 
 
+def test_a_run_is_shown_whatever_became_of_its_dataset(page, staged_copy):
+    for file in (staged_copy / "datasets").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    app = page(staged_copy, dataset="staged")
+    assert not app.exception
+    assert set(states(app)) == {"sealed"}
+    assert "Loss, accuracy and stability" in [opened.label for opened in app.expander]
+
+
 @pytest.mark.parametrize("how", [JobState.FAILED, JobState.LOST])
 def test_scores_that_failed_or_were_lost_say_why_and_can_be_asked_for_again(
     page, stage, tmp_path, how
