@@ -36,7 +36,8 @@ from audit.store import datasets as dataset_rows
 from audit.store import decisions
 from audit.store.workspace import Workspace
 from audit.tasks import estimate_gain
-from audit.workbench import gain, suspects
+from audit.workbench import gain, settling, suspects
+from audit.workbench.settling import Wishes
 from audit.workbench.shelf import Shelf
 
 ARMS = "given,dropped,relabelled,downweighted,automatic,oracle"
@@ -124,6 +125,9 @@ def measured(options: argparse.Namespace, source: Path, home: Path, folder: Path
                         wrong[looked[: sum(len(one) for one in parts[:number])]].sum()
                     ),
                     "estimate": estimated(shelf, dataset),
+                    # What those see who have no run on features.
+                    "estimate_as_arms": options.arms_preset
+                    and estimated(shelf, dataset, preset=options.arms_preset),
                     "compare": compared,
                 }
             )
@@ -159,10 +163,13 @@ def decided(dataset: Dataset, position: int, truth: np.ndarray) -> Decision:
     )
 
 
-def estimated(shelf: Shelf, dataset: Dataset) -> dict[str, Any]:
-    """Return the last point of the fast estimate, and the seconds of all."""
+def estimated(shelf: Shelf, dataset: Dataset, *, preset: str | None = None) -> dict[str, Any]:
+    """Return the last point of the fast estimate, and the seconds of all; as if all runs were of a preset."""
     told = gain.arguments(shelf, dataset)
     assert told is not None
+    if preset is not None:
+        (config,) = settling.settle(dataset, Wishes(preset=preset, device="cpu"))
+        told |= {"config": config.to_json(), "threads": config.threads}
     job = Job(
         id="estimate", kind=gain.KIND, arguments=told, device="cpu", state=JobState.QUEUED,
         created_at=datetime.now(UTC),
@@ -177,9 +184,9 @@ def as_table(reports: Sequence[dict[str, Any]]) -> str:
     for found in reports:
         last = found["stages"][-1]
         planted_kind = f", planted {found['plant']}" if found["plant"] else ""
-        ranked = "" if _arms_preset(found) == found["preset"] else f", ranked by {found['preset']}"
+        ranked = "" if found["arms_preset"] == found["preset"] else f", ranked by {found['preset']}"
         lines += [
-            f"**{found['source']}{planted_kind}**, preset {_arms_preset(found)}{ranked}: "
+            f"**{found['source']}{planted_kind}**, preset {found['arms_preset']}{ranked}: "
             f"{found['wrong']:,} of {found['samples']:,} training labels wrong; the reviewer looked at "
             f"{last['looked']:,} and relabelled {last['relabelled']:,}; tested on "
             f"{last['compare']['n_tested']:,}.",
@@ -189,14 +196,9 @@ def as_table(reports: Sequence[dict[str, Any]]) -> str:
             *(arm_line(arm) for arm in last["compare"]["arms"]),
             "",
         ]
-    for preset in dict.fromkeys(_arms_preset(found) for found in reports):
-        lines += estimate_lines(preset, [one for one in reports if _arms_preset(one) == preset])
+    for preset in dict.fromkeys(found["arms_preset"] for found in reports):
+        lines += estimate_lines(preset, [one for one in reports if one["arms_preset"] == preset])
     return "\n".join(lines)
-
-
-def _arms_preset(found: dict[str, Any]) -> str:
-    """Return how arms were trained; results from before there was a choice name one preset."""
-    return str(found.get("arms_preset", found["preset"]))
 
 
 def estimate_lines(preset: str, reports: Sequence[dict[str, Any]]) -> list[str]:
@@ -213,7 +215,12 @@ def estimate_lines(preset: str, reports: Sequence[dict[str, Any]]) -> list[str]:
         pearson = np.corrcoef(expected, real)[0, 1]
         spearman = stats.spearmanr(expected, real).statistic
         said += f"Pearson {pearson:.2f}, Spearman {spearman:.2f}; "
-    return [f"{said}the estimate is {part:.2f} of the retraining's gain in the median.", ""]
+    lines = [f"{said}the estimate is {part:.2f} of the retraining's gain in the median.", ""]
+    others = [found["stages"][-1].get("estimate_as_arms") for found in reports]
+    if any(others):
+        gains = ", ".join(f"{100 * one['gain']:+.1f} ({one['seen']})" for one in others if one)
+        lines[0] += f" Without a run on features, after the whole review: {gains}."
+    return lines
 
 
 def arm_line(arm: dict[str, Any]) -> str:
